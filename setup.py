@@ -1,0 +1,37 @@
+"""Install tfpipe: `python -m pip install .` (extras: test, dev, gpu)."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+TEST = ["pytest>=8", "hypothesis>=6", "pytest-timeout>=2.3"]
+
+setup(
+    name="tfpipe",
+    version="0.1.0",
+    description="Which optimizer and learning rate, and at which stage of training.",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    packages=find_packages(include=["tfpipe", "tfpipe.*"]),
+    package_data={"tfpipe": ["py.typed"]},
+    python_requires=">=3.10,<3.14",
+    install_requires=[
+        "absl-py>=2",
+        "google-crc32c>=1.5",
+        "keras>=3.15,<3.16",
+        "matplotlib>=3.8",
+        "numpy>=1.26",
+        "pillow>=10.3",
+        "protobuf>=6.31.1",
+        "rich>=13",
+        "tensorboard>=2.21",
+        "tensorflow>=2.21,<2.22",
+    ],
+    extras_require={
+        "test": TEST,
+        "dev": [*TEST, "mypy>=1.11", "ruff>=0.6"],
+        "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
+    },
+)

@@ -1,0 +1,29 @@
+"""Which optimizer and learning rate, and at which stage of training.
+
+    from tfpipe import RunConfig, input_fn, train
+
+The names load on first use, so that importing tfpipe loads no TensorFlow.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["RunConfig", "input_fn", "train"]
+
+_HOMES = {
+    "RunConfig": "tfpipe.training.config",
+    "input_fn": "tfpipe.data.pipeline",
+    "train": "tfpipe.training.run",
+}
+
+if TYPE_CHECKING:
+    from tfpipe.data.pipeline import input_fn
+    from tfpipe.training.config import RunConfig
+    from tfpipe.training.run import train
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'tfpipe' has no attribute {name!r}")

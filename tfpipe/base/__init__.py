@@ -1,0 +1,1 @@
+"""Files, seeds, the machine, progress: knows no pictures, models or runs."""

@@ -1,0 +1,185 @@
+"""Frozen config dataclasses whose fields know their help, choices and checks.
+
+A field is declared with `setting`; a config class checks itself with
+`check_settings(self)` in `__post_init__`, so that a wrong value can't be constructed.
+Values are int, float, str, bool or tuple[str, ...].
+"""
+
+import dataclasses
+import difflib
+import math
+import typing
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+
+def setting(
+    default: Any,
+    help: str,  # noqa: A002 - the word users know
+    *,
+    choices: Iterable[str] = (),
+    minimum: float | None = None,
+    maximum: float | None = None,
+    front: bool = False,
+    repeated: bool = False,
+    identity: bool = True,
+) -> Any:
+    """Declare one setting of a config dataclass.
+
+    Args:
+        default: the value when nothing is said; its type is the field's annotation.
+        help: one sentence for people, with the unit.
+        choices: the only strings allowed, if any.
+        minimum, maximum: the inclusive range of a number, if any.
+        front: whether it is one of the few that `--help` shows first.
+        repeated: for tuples: given once per value, not as one comma-separated list.
+        identity: whether another value gives other numbers.
+    """
+    metadata = {
+        "help": help,
+        "choices": tuple(choices),
+        "minimum": minimum,
+        "maximum": maximum,
+        "front": front,
+        "repeated": repeated,
+        "identity": identity,
+    }
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def settings_of(
+    config_class: Any,
+) -> Iterator[tuple[str, dataclasses.Field[Any], type]]:
+    """Yield (group, field, type) of every setting, nested groups flattened.
+
+    A field whose type is itself a config dataclass is a group; settings declared
+    directly belong to the group "".
+    """
+    hints = typing.get_type_hints(config_class)
+    for field in dataclasses.fields(config_class):
+        kind = hints[field.name]
+        if dataclasses.is_dataclass(kind):
+            for _, inner, inner_kind in settings_of(kind):
+                yield field.name, inner, inner_kind
+        else:
+            yield "", field, kind
+
+
+def check_settings(config: Any) -> None:
+    """Check type, range and choices of every setting of `config`.
+
+    Raises:
+        ValueError: naming the setting, what it must be and what it was.
+    """
+    hints = typing.get_type_hints(type(config))
+    for field in dataclasses.fields(config):
+        kind = hints[field.name]
+        if not dataclasses.is_dataclass(kind):
+            _check_value(field, kind, getattr(config, field.name))
+
+
+def _check_value(field: dataclasses.Field[Any], kind: type, value: Any) -> None:
+    rules = field.metadata
+    number = kind in (int, float) and not isinstance(value, bool)
+    accepted = (int, float) if kind is float else typing.get_origin(kind) or kind
+    if not isinstance(value, accepted) or (
+        kind is not bool and isinstance(value, bool)
+    ):
+        raise ValueError(
+            f"{field.name} must be {_expected(field, kind)}, got {value!r}"
+        )
+    if rules["choices"] and value not in rules["choices"]:
+        raise ValueError(
+            f"{field.name} must be {_expected(field, kind)}, got {value!r}"
+            f"{did_you_mean(str(value), rules['choices'])}"
+        )
+    if number and (
+        not math.isfinite(value)
+        or (rules["minimum"] is not None and value < rules["minimum"])
+        or (rules["maximum"] is not None and value > rules["maximum"])
+    ):
+        raise ValueError(f"{field.name} must be {_expected(field, kind)}, got {value}")
+
+
+def _expected(field: dataclasses.Field[Any], kind: type) -> str:
+    rules = field.metadata
+    if rules["choices"]:
+        return "one of " + ", ".join(rules["choices"])
+    names = {
+        int: "a whole number",
+        float: "a number",
+        str: "text",
+        bool: "true or false",
+    }
+    name = names.get(kind, "a list of names")
+    low, high = rules["minimum"], rules["maximum"]
+    if low is not None and high is not None:
+        return f"{name} from {low} to {high}"
+    return f"{name} of at least {low}" if low is not None else name
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return "; did you mean X?" for the nearest known word, or ""."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def build_config(config_class: Any, values: dict[str, Any]) -> Any:
+    """Build a (nested) config from flat setting names.
+
+    Raises:
+        ValueError: for a name that is no setting, or a value its check refuses.
+    """
+    known = [field.name for _, field, _ in settings_of(config_class)]
+    for name in values:
+        if name not in known:
+            raise ValueError(
+                f"setting must be one of {', '.join(known)}, got {name!r}"
+                f"{did_you_mean(name, known)}"
+            )
+    return _build(config_class, values)
+
+
+def _build(config_class: Any, values: dict[str, Any]) -> Any:
+    hints = typing.get_type_hints(config_class)
+    arguments = {}
+    for field in dataclasses.fields(config_class):
+        kind = hints[field.name]
+        if dataclasses.is_dataclass(kind):
+            arguments[field.name] = _build(kind, values)
+        elif field.name in values:
+            value = values[field.name]
+            is_whole = kind is float and type(value) is int
+            arguments[field.name] = float(value) if is_whole else value
+    return config_class(**arguments)
+
+
+def flatten(config: Any) -> dict[str, Any]:
+    """Return the settings of a (nested) config by flat name, tuples as lists."""
+    values = {}
+    for group, field, _ in settings_of(type(config)):
+        owner = getattr(config, group) if group else config
+        value = getattr(owner, field.name)
+        values[field.name] = list(value) if isinstance(value, tuple) else value
+    return values
+
+
+def parse_value(text: str, kind: Any, name: str) -> Any:
+    """Turn the text of a flag into a value of type `kind`.
+
+    Raises:
+        ValueError: naming the flag and what it must be.
+    """
+    if kind is bool:
+        words = {"true": True, "1": True, "yes": True}
+        words |= {"false": False, "0": False, "no": False}
+        if text.lower() in words:
+            return words[text.lower()]
+        raise ValueError(f"{name} must be true or false, got {text!r}")
+    if kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            what = "a whole number" if kind is int else "a number"
+            raise ValueError(f"{name} must be {what}, got {text!r}") from None
+    return text

@@ -1,0 +1,192 @@
+"""What the binaries share: flags from config fields, help, errors, exit codes.
+
+Exit codes: 0 finished, stopped early, already done, --help; 1 a fault of ours;
+2 wrong flag, input or folder; 3 diverged; 130 Ctrl-C and 143 SIGTERM, after saving.
+"""
+
+import errno
+import signal
+import sys
+import textwrap
+import traceback
+import types
+import typing
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn, TypeVar
+
+from absl import flags
+
+from tfpipe.base import settings
+
+EXIT_OK, EXIT_FAULT, EXIT_WRONG_INPUT, EXIT_DIVERGED = 0, 1, 2, 3
+EXIT_INTERRUPTED, EXIT_TERMINATED = 130, 143
+
+Config = TypeVar("Config")
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, raised where Ctrl-C would be, so that both save the same way."""
+
+
+def run_binary(
+    doc: str,
+    config_class: type[Config],
+    work: Callable[[Config], int],
+    argv: Sequence[str] | None = None,
+) -> NoReturn:
+    """Parse flags into a config, do the work, exit with the house's codes.
+
+    Args:
+        doc: the binary's docstring: its help.
+        config_class: a frozen dataclass declared with `settings.setting`.
+        work: takes the config, returns an exit code.
+        argv: the arguments behind the program's name; default `sys.argv[1:]`.
+    """
+    signal.signal(signal.SIGTERM, _raise_terminated)
+    _refuse_unsupported_system()
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if any(word in ("--help", "-h", "-help", "--helpfull") for word in arguments):
+            print(help_text(doc, config_class))
+            sys.exit(EXIT_OK)
+        code = work(parse_flags(config_class, arguments))
+    except Terminated:
+        code = EXIT_TERMINATED
+    except KeyboardInterrupt:
+        code = EXIT_INTERRUPTED
+    except (ValueError, OSError) as error:
+        code = _report(error)
+    except Exception:
+        traceback.print_exc()
+        code = EXIT_FAULT
+    sys.stdout.flush()
+    sys.exit(code)
+
+
+def _report(error: Exception) -> int:
+    """Print a person's mistake as one line; a fault of ours keeps its traceback.
+
+    Errors that this package raises for people are ValueErrors and OSErrors; the same
+    kinds from a library are faults, told apart by where they were raised.
+    """
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    raised_in = frame.tb_frame.f_globals.get("__name__", "") if frame else ""
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        error = OSError(
+            f"disk must have room for {error.filename or 'the output'}, got a full "
+            "disk; free some space and give the same command again"
+        )
+    if isinstance(error, OSError) or raised_in.partition(".")[0] == "tfpipe":
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_WRONG_INPUT
+    traceback.print_exception(error)
+    return EXIT_FAULT
+
+
+def _raise_terminated(signum: int, frame: types.FrameType | None) -> None:
+    raise Terminated
+
+
+def _refuse_unsupported_system() -> None:
+    if sys.platform not in ("linux", "darwin"):
+        print(
+            f"error: system must be Linux or macOS, got {sys.platform}; "
+            "on Windows run tfpipe inside WSL 2",
+            file=sys.stderr,
+        )
+        sys.exit(EXIT_WRONG_INPUT)
+
+
+def parse_flags(config_class: type[Config], argv: Sequence[str]) -> Config:
+    """Turn command-line words into a config.
+
+    Raises:
+        ValueError: for an unknown flag, a stray argument or a wrong value.
+    """
+    values = flags.FlagValues()
+    kinds = {}
+    for _, field, kind in settings.settings_of(config_class):
+        kinds[field.name] = kind
+        define = flags.DEFINE_string
+        if kind is bool:
+            define = flags.DEFINE_boolean
+        elif field.metadata["repeated"]:
+            define = flags.DEFINE_multi_string
+        define(field.name, None, field.metadata["help"], flag_values=values)
+    try:
+        stray = values(["binary", *argv])[1:]
+    except flags.UnrecognizedFlagError as error:
+        raise ValueError(
+            f"flag must be one that --help lists, got --{error.flagname}"
+            f"{settings.did_you_mean(error.flagname, kinds)}"
+        ) from None
+    except flags.Error as error:
+        raise ValueError(f"flags must be given as --name=value, got {error}") from None
+    if stray:
+        raise ValueError(
+            f"arguments must be flags such as --name=value, got {stray[0]!r}; "
+            "--help lists the flags"
+        )
+    given = {
+        name: _parse(values[name].value, kind, name)
+        for name, kind in kinds.items()
+        if values[name].present
+    }
+    return typing.cast(Config, settings.build_config(config_class, given))
+
+
+def _parse(value: Any, kind: Any, name: str) -> Any:
+    if typing.get_origin(kind) is tuple:
+        words = value if isinstance(value, list) else value.split(",")
+        return tuple(word.strip() for word in words if word.strip())
+    return value if kind is bool else settings.parse_value(value, kind, f"--{name}")
+
+
+def to_flags(config: Any) -> list[str]:
+    """Return the flags that differ from the defaults: `config` as a command line."""
+    default = settings.flatten(type(config)())
+    words = []
+    for name, value in settings.flatten(config).items():
+        if value == default[name]:
+            continue
+        if isinstance(value, bool):
+            words.append(f"--{name}" if value else f"--no{name}")
+        elif isinstance(value, list):
+            words.append(f"--{name}={','.join(value)}")
+        else:
+            words.append(f"--{name}={value}")
+    return words
+
+
+def help_text(doc: str, config_class: type[Any]) -> str:
+    """Return a binary's help: its docstring, the flags that matter, then groups."""
+    front, groups = [], dict[str, list[str]]()
+    for group, field, kind in settings.settings_of(config_class):
+        line = _help_line(field, kind)
+        if field.metadata["front"]:
+            front.append(line)
+        else:
+            groups.setdefault(group, []).append(line)
+    parts = [doc.strip(), "Flags that matter most:\n" + "\n".join(front)]
+    for group, lines in groups.items():
+        parts.append(f"{group.capitalize() or 'Other'}:\n" + "\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def _help_line(field: Any, kind: Any) -> str:
+    default = field.default
+    if isinstance(default, tuple):
+        default = ",".join(default)
+    name = f"--[no]{field.name}" if kind is bool else f"--{field.name}={default}"
+    rules = field.metadata
+    text = rules["help"]
+    if rules["choices"]:
+        text += " One of: " + ", ".join(rules["choices"]) + "."
+    if rules["repeated"]:
+        text += " May be given several times."
+    body = textwrap.wrap(
+        text, width=80, initial_indent=" " * 6, subsequent_indent=" " * 6
+    )
+    return "\n".join([f"  {name}", *body])

@@ -1,0 +1,1 @@
+"""Pictures and bytes: from a folder of pictures to batches."""

@@ -1,0 +1,1 @@
+"""One run: a model trained under one RunConfig into one run folder."""
