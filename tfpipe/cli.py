@@ -17,15 +17,13 @@ from typing import Any, NoReturn, TypeVar
 from absl import flags
 
 from tfpipe.base import settings
+from tfpipe.base.settings import to_flags as to_flags
+from tfpipe.base.signals import Terminated
 
 EXIT_OK, EXIT_FAULT, EXIT_WRONG_INPUT, EXIT_DIVERGED = 0, 1, 2, 3
 EXIT_INTERRUPTED, EXIT_TERMINATED = 130, 143
 
 Config = TypeVar("Config")
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, raised where Ctrl-C would be, so that both save the same way."""
 
 
 def run_binary(
@@ -122,8 +120,14 @@ def parse_flags(config_class: type[Config], argv: Sequence[str]) -> Config:
             f"flag must be one that --help lists, got --{error.flagname}"
             f"{settings.did_you_mean(error.flagname, kinds)}"
         ) from None
+    except flags.IllegalFlagValueError as error:
+        # Only booleans are parsed by absl: "flag --name=value: reason".
+        name, _, value = str(error).removeprefix("flag --").partition("=")
+        value = value.partition(":")[0]
+        raise ValueError(f"{name} must be true or false, got {value!r}") from None
     except flags.Error as error:
-        raise ValueError(f"flags must be given as --name=value, got {error}") from None
+        name = str(error).rpartition(" ")[2]
+        raise ValueError(f"{name} must have a value, got none") from None
     if stray:
         raise ValueError(
             f"arguments must be flags such as --name=value, got {stray[0]!r}; "
@@ -142,22 +146,6 @@ def _parse(value: Any, kind: Any, name: str) -> Any:
         words = value if isinstance(value, list) else value.split(",")
         return tuple(word.strip() for word in words if word.strip())
     return value if kind is bool else settings.parse_value(value, kind, f"--{name}")
-
-
-def to_flags(config: Any) -> list[str]:
-    """Return the flags that differ from the defaults: `config` as a command line."""
-    default = settings.flatten(type(config)())
-    words = []
-    for name, value in settings.flatten(config).items():
-        if value == default[name]:
-            continue
-        if isinstance(value, bool):
-            words.append(f"--{name}" if value else f"--no{name}")
-        elif isinstance(value, list):
-            words.append(f"--{name}={','.join(value)}")
-        else:
-            words.append(f"--{name}={value}")
-    return words
 
 
 def help_text(doc: str, config_class: type[Any]) -> str:

@@ -93,10 +93,14 @@ def _check_value(field: dataclasses.Field[Any], kind: type, value: Any) -> None:
             f"{field.name} must be {_expected(field, kind)}, got {value!r}"
             f"{did_you_mean(str(value), rules['choices'])}"
         )
-    if number and (
-        not math.isfinite(value)
-        or (rules["minimum"] is not None and value < rules["minimum"])
-        or (rules["maximum"] is not None and value > rules["maximum"])
+    if (
+        isinstance(value, int | float)
+        and number
+        and (
+            not math.isfinite(value)
+            or (rules["minimum"] is not None and value < rules["minimum"])
+            or (rules["maximum"] is not None and value > rules["maximum"])
+        )
     ):
         raise ValueError(f"{field.name} must be {_expected(field, kind)}, got {value}")
 
@@ -162,6 +166,22 @@ def flatten(config: Any) -> dict[str, Any]:
         value = getattr(owner, field.name)
         values[field.name] = list(value) if isinstance(value, tuple) else value
     return values
+
+
+def to_flags(config: Any) -> list[str]:
+    """Return the flags that differ from the defaults: `config` as a command line."""
+    default = flatten(type(config)())
+    words = []
+    for name, value in flatten(config).items():
+        if value == default[name]:
+            continue
+        if isinstance(value, bool):
+            words.append(f"--{name}" if value else f"--no{name}")
+        elif isinstance(value, list):
+            words.append(f"--{name}={','.join(value)}")
+        else:
+            words.append(f"--{name}={value}")
+    return words
 
 
 def parse_value(text: str, kind: Any, name: str) -> Any:

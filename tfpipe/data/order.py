@@ -17,26 +17,27 @@ Ids = NDArray[np.int64]
 def epoch_order(source_ids: Ids, seed: int, epoch: int) -> Ids:
     """Return `source_ids` in the order of one epoch.
 
-    Each id gets a 64-bit key: SplitMix64's mixing function (Steele, Lea and Flood,
-    "Fast splittable pseudorandom number generators", OOPSLA 2014) of the id added to
-    the epoch's derived seed. Sorting by key, then id, is the order.
+    Each id gets a 64-bit key, and sorting by key, then id, is the order. The key is
+    the id-th output of the generator SplitMix64 (Steele, Lea and Flood, "Fast
+    splittable pseudorandom number generators", OOPSLA 2014) seeded with
+    `derive_seed(seed, "order", epoch)`.
 
     Args:
         source_ids: int64 [n], the ids of a split.
         seed: the run's seed.
         epoch: 0-based.
     """
-    base = np.uint64(derive_seed(seed, "order", epoch))
-    keys = _splitmix64(source_ids.astype(np.uint64) + base)
+    state = np.uint64(derive_seed(seed, "order", epoch))
+    keys = _splitmix64(state, source_ids.astype(np.uint64))
     return source_ids[np.lexsort((source_ids, keys))]
 
 
-def _splitmix64(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    golden = np.uint64(0x9E3779B97F4A7C15)
-    mixed = (values + np.uint64(1)) * golden
+def _splitmix64(state: np.uint64, index: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    mixed = state + (index + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return mixed ^ (mixed >> np.uint64(31))
+    mixed ^= mixed >> np.uint64(31)
+    return mixed
 
 
 def order_fingerprint(source_ids: Ids) -> str:

@@ -1,0 +1,29 @@
+# Set-up, checks, tests and the demo. BUILD.md names the plain commands behind them.
+PYTHON ?= python3.11
+VENV = .venv
+BIN = $(VENV)/bin
+
+.PHONY: setup check test test-all demo
+
+setup: $(VENV)/ready
+
+$(VENV)/ready: setup.py constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .[dev]
+	touch $@
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: setup
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: setup
+	$(BIN)/python -m pytest
+
+demo: setup
+	$(BIN)/python tools/make_demo_images.py
+	$(BIN)/python tools/make_records.py --image_dir=demo/images --records_dir=demo/records
+	$(BIN)/python -m tfpipe.compare --records_dir=demo/records --runs_dir=demo/runs --model=small_cnn --image_size=32

@@ -1,0 +1,64 @@
+import pytest
+
+from tfpipe.comparison import stages
+from tfpipe.comparison.stages import Escape
+
+NOTEBOOK_THRESHOLD = stages.escape_threshold(3188 / 6250, 6250)
+
+
+def evaluations(*accuracies, steps=586):
+    return [
+        {"step": steps * number, "val_accuracy": accuracy}
+        for number, accuracy in enumerate(accuracies, start=1)
+    ]
+
+
+def test_threshold_is_majority_share_and_three_standard_errors():
+    assert pytest.approx(0.5 + 3 * 0.05) == stages.escape_threshold(0.5, 100)
+    assert pytest.approx(0.529, abs=5e-4) == NOTEBOOK_THRESHOLD
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "escape"),
+    [
+        ((0.6264, 0.6475, 0.7590, 0.7562, 0.7997), Escape(0, 586)),
+        ((0.4899, 0.4899, 0.5712, 0.6205, 0.6858), Escape(1172, 1758)),
+        ((0.5130, 0.5403, 0.4901, 0.4899, 0.4899), None),
+        ((0.4899, 0.4899, 0.4899, 0.4899, 0.4899), None),
+    ],
+)
+def test_escapes_of_the_notebook(accuracies, escape):
+    found = stages.find_escape(evaluations(*accuracies), NOTEBOOK_THRESHOLD)
+    assert found == escape
+
+
+def test_one_evaluation_above_falls_back_and_a_later_pair_counts():
+    lines = evaluations(0.49, 0.8, 0.49, 0.8, 0.8, steps=10)
+    assert stages.find_escape(lines, 0.53) == Escape(30, 40)
+
+
+def test_exactly_the_threshold_is_not_above_it():
+    assert stages.find_escape(evaluations(0.53, 0.53), 0.53) is None
+
+
+def test_an_evaluation_before_the_first_step_opens_the_bracket_at_zero():
+    lines = [{"step": 0, "val_accuracy": 0.5}, *evaluations(0.8, 0.8)]
+    assert stages.find_escape(lines, 0.53) == Escape(0, 586)
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "unconfirmed"),
+    [
+        ((), False),
+        ((0.8,), True),
+        ((0.5, 0.8), True),
+        ((0.8, 0.8), False),
+        ((0.8, 0.5), False),
+    ],
+)
+def test_only_a_single_last_evaluation_above_is_unconfirmed(accuracies, unconfirmed):
+    assert stages.is_unconfirmed(evaluations(*accuracies), 0.53) == unconfirmed
+
+
+def test_bracket_reads_as_half_open():
+    assert str(Escape(1172, 1758)) == "(1172, 1758]"

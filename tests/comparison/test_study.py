@@ -1,0 +1,172 @@
+import re
+
+import pytest
+
+from tfpipe.base import settings
+from tfpipe.comparison import study
+from tfpipe.comparison.study import CompareConfig
+from tfpipe.training.config import RunConfig, run_name
+
+
+def plan(**values):
+    return study.plan_runs(settings.build_config(CompareConfig, values))
+
+
+def names(**values):
+    return [run_name(run) for run in plan(**values)]
+
+
+def test_alone_it_is_the_experiment():
+    assert names() == [
+        "rmsprop-lr0.0001-s0",
+        "adam-lr0.0001-s0",
+        "sgd-lr0.0001-s0",
+        "adam-lr0.001-s0",
+    ]
+
+
+def test_runs_of_the_experiment_are_those_of_training_alone():
+    assert plan()[0] == RunConfig()
+
+
+def test_a_grid_is_every_optimizer_at_every_rate():
+    assert names(optimizers=("adam", "sgd"), learning_rates=("1e-4", "0.01")) == [
+        "adam-lr0.0001-s0",
+        "adam-lr0.01-s0",
+        "sgd-lr0.0001-s0",
+        "sgd-lr0.01-s0",
+    ]
+
+
+def test_half_a_grid_takes_the_other_half_from_the_shared_settings():
+    assert names(optimizers=("adam",), learning_rate=0.01) == ["adam-lr0.01-s0"]
+    assert names(learning_rates=("0.01",), optimizer="sgd") == ["sgd-lr0.01-s0"]
+
+
+def test_single_runs_take_any_setting_and_come_behind_the_grid():
+    runs = plan(
+        optimizers=("sgd",),
+        run=("adam, learning_rate=1e-3, batch_size=8", "rmsprop"),
+        image_size=64,
+    )
+    assert [run.optimizer.optimizer for run in runs] == ["sgd", "adam", "rmsprop"]
+    assert runs[1].optimizer.learning_rate == 1e-3
+    assert [run.data.batch_size for run in runs] == [32, 8, 32]
+    assert {run.data.image_size for run in runs} == {64}
+
+
+def test_replicates_count_seeds_up_and_share_them_between_configurations():
+    runs = plan(optimizers=("adam", "sgd"), replicates=2, seed=7)
+    assert [(run.optimizer.optimizer, run.run.seed) for run in runs] == [
+        ("adam", 7),
+        ("sgd", 7),
+        ("adam", 8),
+        ("sgd", 8),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"optimizers": ("adm",)}, "optimizer must be one of .*did you mean adam"),
+        ({"run": ("adm",)}, "optimizer must be one of .*did you mean adam"),
+        ({"learning_rates": ("1e-4", "big")}, "learning_rates must be a number"),
+        ({"learning_rates": ("0",)}, "learning_rate must be a number above 0"),
+        ({"run": ("learning_rate=1e-3",)}, "run must begin with an optimizer's name"),
+        ({"run": ("",)}, "run must begin with an optimizer's name"),
+        ({"run": ("adam,learning_rat=1",)}, "did you mean learning_rate"),
+        ({"run": ("adam,1e-3",)}, "name=value behind its optimizer, got '1e-3'"),
+        ({"run": ("adam,run_name=x",)}, "got 'run_name=x'"),
+        ({"run": ("adam,epochs=two",)}, "epochs must be a whole number"),
+        ({"run": ("adam,epochs=1,epochs=2",)}, "must have epochs once"),
+        ({"replicates": 0}, "replicates must be a whole number of at least 1"),
+        ({"optimizers": ("adam", "adam")}, "folder each, got adam-lr0.0001-s0 twice"),
+        (
+            {"run": ("adam,epochs=1", "adam,epochs=2")},
+            "folder each, got adam-lr0.0001-s0 twice",
+        ),
+        ({"run_name": "mine"}, "run_name must be left out"),
+        ({"optimizer": "adam"}, "say --optimizers=adam"),
+        ({"optimizer": "adam", "run": ("sgd",)}, "say --optimizers=adam"),
+        ({"learning_rate": 0.01}, "say --learning_rates=0.01"),
+        (
+            {"learning_rate": 0.01, "learning_rates": ("0.1",)},
+            "say --learning_rates=0.01",
+        ),
+    ],
+)
+def test_what_no_run_can_be_is_refused_before_anything_starts(values, message):
+    with pytest.raises(ValueError, match=message):
+        plan(**values)
+
+
+def test_each_run_is_trained_in_order_and_failures_stop_nothing(
+    tmp_path, fake_trainer, capfd
+):
+    runs = plan(
+        optimizers=("rmsprop", "sgd", "adamw", "adagrad", "nadam", "lion"),
+        runs_dir=str(tmp_path / "runs"),
+    )
+    assert study.train_runs(runs, fake_trainer) == [0, 3, 2, 1, -9, 0]
+    output = capfd.readouterr().out
+    assert "run 1 of 6: rmsprop-lr0.0001-s0\n" in output
+    assert "run 2 of 6: sgd-lr0.0001-s0: diverged; going on" in output
+    assert "adamw-lr0.0001-s0: refused its input" in output
+    assert "adagrad-lr0.0001-s0: failed with exit code 1" in output
+    assert "nadam-lr0.0001-s0: killed by signal 9" in output
+    assert (tmp_path / "lion").read_text() == "trained"
+
+
+def test_runs_that_have_ended_are_skipped_with_a_line(
+    tmp_path, write_run, fake_trainer, capfd
+):
+    runs = [
+        write_run([0.6] * 5),
+        write_run([0.6], optimizer="lion", status="stopped_early"),
+        write_run([0.5], optimizer="sgd", status="diverged"),
+        write_run([0.5], optimizer="ftrl", status="interrupted"),
+    ]
+    assert study.train_runs(runs, fake_trainer) == [0, 0, 3, 0]
+    output = capfd.readouterr().out
+    assert "rmsprop-lr0.0001-s0: done before, not trained again" in output
+    assert "sgd-lr0.0001-s0: diverged before, not trained again" in output
+    trained = {path.name for path in tmp_path.iterdir()} - {"runs", "trainer.py"}
+    assert trained == {"ftrl"}
+
+
+def test_more_epochs_or_overwrite_make_a_done_run_unfinished(write_run):
+    run = write_run([0.6] * 5)
+    assert study.find_finished(run)
+    assert study.find_finished(run.replace(epochs=3))
+    assert not study.find_finished(run.replace(epochs=6))
+    assert not study.find_finished(run.replace(overwrite=True))
+    assert not study.find_finished(run.replace(seed=1))
+
+
+def test_a_folder_of_other_settings_is_refused(write_run):
+    run = write_run([0.6] * 5, run_name="rmsprop-lr0.0001-s0", batch_size=8)
+    other = run.replace(run_name="", batch_size=32)
+    with pytest.raises(ValueError, match="batch_size=8"):
+        study.find_finished(other)
+
+
+def test_an_interrupt_lets_the_trainer_save_and_goes_on(tmp_path, fake_trainer):
+    runs = plan(optimizers=("adam", "lion"), runs_dir=str(tmp_path / "runs"))
+    with pytest.raises(KeyboardInterrupt):
+        study.train_runs(runs, fake_trainer)
+    assert (tmp_path / "adam").read_text() == "saved"
+    assert not (tmp_path / "lion").exists()
+
+
+def test_the_plan_shows_state_and_command_of_each_run(write_run, fake_trainer):
+    done = write_run([0.6] * 5)
+    text = study.describe_plan([done, done.replace(seed=1)], fake_trainer)
+    assert "run 1 of 2: rmsprop-lr0.0001-s0: done\n" in text
+    assert "run 2 of 2: rmsprop-lr0.0001-s1: to train\n" in text
+    assert len(re.findall(r"^    .*trainer\.py rmsprop", text, re.MULTILINE)) == 2
+
+
+def test_absent_records_are_refused(tmp_path):
+    runs = plan(records_dir=str(tmp_path / "nowhere"))
+    with pytest.raises(ValueError, match="nowhere"):
+        study.check_records(runs)

@@ -1,0 +1,194 @@
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from tfpipe.data.images import RejectedPictureError, judge_picture
+from tfpipe.data.jpeg import read_jpeg_header
+
+LIMITS = {"max_pixels": 10_000, "min_side": 8}
+
+
+def judge(data):
+    return judge_picture(data, **LIMITS)
+
+
+def decoded(picture):
+    image = Image.open(io.BytesIO(picture.encoded))
+    assert image.format == "JPEG"
+    assert (image.height, image.width) == (picture.height, picture.width)
+    assert read_jpeg_header(picture.encoded).is_whole
+    return image
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"mode": "L"}, {"progressive": True}, {"subsampling": 0}, {"comment": b"x"}],
+)
+def test_a_clean_jpeg_passes_through(encode, options):
+    picture = judge(encode(**options))
+    assert (picture.height, picture.width) == (16, 20)
+    assert picture.encoded is None
+    assert picture.changes == ()
+
+
+def test_bytes_behind_the_end_are_left_alone(encode):
+    assert judge(encode() + b"trailing").encoded is None
+
+
+def test_an_srgb_profile_passes_through(encode):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    assert judge(encode(icc_profile=profile)).encoded is None
+
+
+def test_another_profile_is_applied(encode):
+    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("XYZ")).tobytes()
+    picture = judge(encode(icc_profile=lab))
+    assert picture.changes == ("profile",)
+    assert "icc_profile" not in decoded(picture).info
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_turned_picture_is_stored_upright(orientation):
+    upright = Image.new("L", (24, 16), 255)
+    upright.paste(0, (0, 0, 12, 8))  # dark upper left quarter
+    turns = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    stored = upright.transpose(turns[orientation]) if orientation > 1 else upright
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    buffer = io.BytesIO()
+    stored.save(buffer, "JPEG", quality=95, exif=exif)
+    picture = judge(buffer.getvalue())
+    if orientation == 1:
+        assert picture.encoded is None
+        return
+    assert picture.changes == ("turned",)
+    pixels = np.asarray(decoded(picture))
+    assert pixels.shape == (16, 24)
+    assert pixels[2, 2] < 50
+    assert min(pixels[2, 20], pixels[12, 2], pixels[12, 20]) > 200
+
+
+@pytest.mark.parametrize(
+    ("options", "changes", "mode"),
+    [
+        ({"kind": "PNG"}, ("png",), "RGB"),
+        ({"kind": "PNG", "mode": "L"}, ("png",), "L"),
+        ({"kind": "PNG", "mode": "RGBA"}, ("png", "alpha"), "RGB"),
+        ({"kind": "PNG", "mode": "LA"}, ("png", "alpha"), "L"),
+        ({"kind": "PNG", "mode": "P"}, ("png",), "RGB"),
+        ({"kind": "GIF", "mode": "P"}, ("gif",), "RGB"),
+        ({"kind": "BMP"}, ("bmp",), "RGB"),
+        ({"kind": "TIFF"}, ("tiff",), "RGB"),
+        ({"kind": "WEBP"}, ("webp",), "RGB"),
+        ({"mode": "CMYK"}, ("cmyk",), "RGB"),
+    ],
+)
+def test_what_decodes_otherwise_is_normalised(encode, options, changes, mode):
+    picture = judge(encode(**options))
+    assert picture.changes == changes
+    assert decoded(picture).mode == mode
+
+
+def test_transparent_becomes_white():
+    buffer = io.BytesIO()
+    Image.new("RGBA", (16, 16), (0, 0, 0, 0)).save(buffer, "PNG")
+    assert np.asarray(decoded(judge(buffer.getvalue()))).min() >= 254
+
+
+def test_sixteen_bits_are_scaled_not_cut():
+    pixels = np.full((16, 16), 0x8080, np.uint16)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    picture = judge(buffer.getvalue())
+    assert picture.changes == ("png", "deep")
+    assert abs(int(np.asarray(decoded(picture))[8, 8]) - 0x80) <= 1
+
+
+def test_the_first_frame_of_an_animation_is_taken():
+    frames = [Image.new("RGB", (16, 16), color) for color in ("red", "blue")]
+    buffer = io.BytesIO()
+    frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:])
+    picture = judge(buffer.getvalue())
+    assert picture.changes == ("gif", "animated")
+    red, _, blue = np.asarray(decoded(picture))[8, 8]
+    assert red > 200 > 50 > blue
+
+
+def test_bytes_between_segments_are_mended(encode):
+    data = encode()
+    place = data.index(b"\xff\xdb")
+    picture = judge(data[:place] + b"\0\0\0" + data[place:])
+    assert picture.changes == ("markers",)
+
+
+def test_a_warning_of_the_decoder_is_mended(encode):
+    data = encode(size=(64, 64))
+    picture = judge(data[:-2] + b"\x55" * 40 + data[-2:])
+    assert picture.changes == ("decoder_warning",)
+
+
+def test_a_bomb_is_refused_by_its_header_alone():
+    chunk = b"IHDR" + struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    check = struct.pack(">I", zlib.crc32(chunk))
+    png = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + check
+    png += struct.pack(">I", 0) + b"IDAT" + b"\0" * 4
+    with pytest.raises(RejectedPictureError, match="too_many_pixels: 60000 x 60000"):
+        judge(png)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_too_many_pixels_and_too_small(encode, kind):
+    with pytest.raises(RejectedPictureError, match="too_many_pixels: 101 x 100"):
+        judge(encode(size=(101, 100), kind=kind))
+    with pytest.raises(RejectedPictureError, match="too_small: 100 x 7"):
+        judge(encode(size=(100, 7), kind=kind))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_a_cut_off_picture_is_truncated(encode, kind):
+    data = encode(size=(64, 64), kind=kind)
+    with pytest.raises(RejectedPictureError, match="truncated"):
+        judge(data[: len(data) // 2])
+
+
+def test_empty_and_no_picture():
+    with pytest.raises(RejectedPictureError, match="empty: 0 bytes"):
+        judge(b"")
+    with pytest.raises(
+        RejectedPictureError, match=r"not_a_picture: .* begin with b'<h"
+    ):
+        judge(b"<html>403</html>")
+
+
+def test_pillows_own_limit_is_left_as_it_was(encode):
+    before = Image.MAX_IMAGE_PIXELS
+    judge(encode(kind="PNG"))
+    assert before == Image.MAX_IMAGE_PIXELS
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF"])
+def test_damaged_bytes_give_a_record_or_a_reason(encode, kind):
+    data = encode(size=(24, 24), kind=kind)
+    rng = np.random.default_rng(1)
+    for _ in range(60):
+        damaged = bytearray(data)
+        for place in rng.integers(0, len(data), 4):
+            damaged[place] = rng.integers(0, 256)
+        try:
+            picture = judge(bytes(damaged[: rng.integers(1, len(data) + 1)]))
+        except RejectedPictureError as error:
+            assert error.reason
+        else:
+            assert picture.encoded is None or decoded(picture)

@@ -1,0 +1,48 @@
+import inspect
+
+import keras
+import pytest
+
+from tfpipe.training import catalog
+
+
+def test_applications_are_keras_own():
+    found = {
+        name.lower()
+        for name, value in vars(keras.applications).items()
+        if inspect.isfunction(value)
+    }
+    assert set(catalog.APPLICATIONS) == found
+
+
+def test_default_rates_are_keras_own():
+    for name, row in catalog.OPTIMIZERS.items():
+        module, _, attribute = row.class_path.partition(":")
+        if module == "keras.optimizers":
+            signature = inspect.signature(getattr(keras.optimizers, attribute))
+            assert signature.parameters["learning_rate"].default == row.default_rate
+        else:
+            assert name == "rmsprop_keras2"
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "rate", "text"),
+    [
+        ("sgd", 1e-4, "0.0001 (the experiment's; Keras's default for sgd is 0.01)"),
+        ("adam", 1e-3, "0.001 (Keras's default for adam)"),
+        ("my:Own", 0.5, "0.5"),
+    ],
+)
+def test_a_rate_is_placed(optimizer, rate, text):
+    assert catalog.describe_rate(optimizer, rate) == text
+
+
+def test_own_code_is_recorded_by_its_files_digest(tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text("abc")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert catalog.own_code_sha256("mine:f").startswith("ba7816bf8f01cfea")
+
+
+def test_own_code_that_is_nowhere_is_an_error():
+    with pytest.raises(ValueError, match="got no module nowhere"):
+        catalog.own_code_sha256("nowhere.at_all:f")

@@ -1,0 +1,141 @@
+import importlib
+
+import keras
+import numpy as np
+import pytest
+
+from tfpipe.training import catalog, models
+from tfpipe.training.config import ModelConfig, OptimizerConfig
+
+OWN_MODEL = """
+import importlib
+
+import keras
+def linear(image_shape, num_classes):
+    return keras.Sequential([
+        keras.Input(image_shape), keras.layers.Flatten(),
+        keras.layers.Dense(num_classes, activation="softmax")])
+def wrong(image_shape, num_classes):
+    return keras.Sequential([keras.Input(image_shape), keras.layers.Flatten()])
+class Half(keras.optimizers.SGD):
+    pass
+def not_one(learning_rate):
+    return 3
+"""
+
+
+@pytest.fixture
+def own_code(tmp_path, monkeypatch):
+    (tmp_path / "own_code.py").write_text(OWN_MODEL)
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+def test_vgg16_is_the_experiments():
+    model = models.build_model(ModelConfig(), 224, 2, seed=0)
+    assert model.count_params() == 14_715_714
+    assert len(model.trainable_weights) == len(model.weights) == 28
+    assert model.output_shape == (None, 2)
+    assert not any("rescaling" in layer.name for layer in model.layers)
+
+
+def test_initial_weights_come_from_the_seed_alone():
+    config = ModelConfig(model="small_cnn")
+    keras.utils.set_random_seed(99)
+    first = models.weights_sha256(models.build_model(config, 16, 2, seed=5))
+    np.random.rand(10)
+    again = models.weights_sha256(models.build_model(config, 16, 2, seed=5))
+    other = models.weights_sha256(models.build_model(config, 16, 2, seed=6))
+    assert first == again != other
+
+
+@pytest.mark.parametrize("name", ["resnet50", "mobilenetv2", "densenet121"])
+def test_applications_get_pixels_as_their_own_preprocessing_gives_them(name):
+    model = models.build_model(ModelConfig(model=name), 32, 2, seed=0)
+    function = next(
+        value
+        for key, value in vars(keras.applications).items()
+        if key.lower() == name and callable(value)
+    )
+    module = importlib.import_module(function.__module__)
+    scaling = next(layer for layer in model.layers if "rescaling" in layer.name)
+    scaled = keras.Model(model.input, scaling.output)
+    pictures = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3)) * 1.0
+    expected = np.asarray(module.preprocess_input(pictures.astype(np.float32).copy()))
+    got = np.asarray(scaled(pictures.astype(np.float32) / 255.0))
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-3)
+
+
+def test_a_size_that_a_model_cannot_take_is_refused():
+    with pytest.raises(ValueError, match="image_size must be one that vgg16 takes"):
+        models.build_model(ModelConfig(), 16, 2, seed=0)
+
+
+def test_own_model_and_own_optimizer(own_code):
+    model = models.build_model(ModelConfig(model="own_code:linear"), 8, 3, seed=0)
+    assert model.output_shape == (None, 3)
+    config = OptimizerConfig(optimizer="own_code:Half", learning_rate=0.5)
+    assert type(models.build_optimizer(config)).__name__ == "Half"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("own_code:wrong", r"must return a Keras model with output shape \(None, 3\)"),
+        ("own_code:none", "got none called none"),
+    ],
+)
+def test_own_models_that_do_not_fit_are_refused(own_code, name, message):
+    with pytest.raises(ValueError, match=message):
+        models.build_model(ModelConfig(model=name), 8, 3, seed=0)
+
+
+def test_own_optimizer_that_is_none_is_refused(own_code):
+    config = OptimizerConfig(optimizer="own_code:not_one")
+    with pytest.raises(ValueError, match=r"must be a keras.optimizers.Optimizer"):
+        models.build_optimizer(config)
+
+
+@pytest.mark.parametrize("ending", [".keras", ".weights.h5"])
+def test_weights_come_from_a_file(tmp_path, ending):
+    config = ModelConfig(model="small_cnn")
+    model = models.build_model(config, 16, 2, seed=1)
+    path = str(tmp_path / f"saved{ending}")
+    (model.save_weights if ending == ".weights.h5" else model.save)(path)
+    loaded = models.build_model(
+        ModelConfig(model="small_cnn", weights=path), 16, 2, seed=2
+    )
+    assert models.weights_sha256(loaded) == models.weights_sha256(model)
+
+
+def test_weights_that_do_not_fit_are_refused(tmp_path):
+    config = ModelConfig(model="small_cnn", weights=str(tmp_path / "none.keras"))
+    with pytest.raises(ValueError, match="which is absent"):
+        models.build_model(config, 16, 2, seed=0)
+    path = str(tmp_path / "other.weights.h5")
+    models.build_model(ModelConfig(model="small_cnn"), 16, 3, seed=0).save_weights(path)
+    config = ModelConfig(model="small_cnn", weights=path)
+    with pytest.raises(ValueError, match="file of this model, got"):
+        models.build_model(config, 16, 2, seed=0)
+
+
+def test_weights_that_cannot_be_fetched_are_explained(monkeypatch):
+    def unreachable(**arguments):
+        if arguments["weights"]:
+            raise Exception("URL fetch failure on .../vgg16_notop.h5")
+
+    unreachable.__module__ = keras.applications.VGG16.__module__
+    monkeypatch.setattr(keras.applications, "VGG16", unreachable)
+    config = ModelConfig(weights="imagenet")
+    with pytest.raises(ValueError, match=r"fetched once, .*notop.h5; .*put it into"):
+        models.build_model(config, 32, 2, seed=0)
+
+
+@pytest.mark.parametrize("name", sorted(catalog.OPTIMIZERS))
+def test_every_optimizer_of_the_table_steps(name):
+    optimizer = models.build_optimizer(OptimizerConfig(optimizer=name))
+    model = models.build_model(ModelConfig(model="small_cnn"), 8, 2, seed=0)
+    before = models.weights_sha256(model)
+    model.compile(optimizer, "categorical_crossentropy")
+    pictures = np.random.default_rng(0).random((4, 8, 8, 3), np.float32)
+    model.train_on_batch(pictures, np.eye(2, dtype=np.float32)[[0, 1, 1, 0]])
+    assert models.weights_sha256(model) != before

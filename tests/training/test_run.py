@@ -1,0 +1,374 @@
+"""One run from its first line to its last, and every way to interrupt it."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import signal
+
+import keras
+import numpy as np
+import pytest
+
+from tfpipe.base import files
+from tfpipe.training import run_folder
+from tfpipe.training.config import RunConfig
+from tfpipe.training.run import train
+
+# With batches of 8, 39 train pictures are 5 steps an epoch, the last of 7.
+STEPS = 5
+CLOCKS = ("_seconds", "_per_second")
+
+
+@pytest.fixture
+def configure(records_dir, tmp_path):
+    """Return a function that makes small RunConfigs."""
+
+    def configure(**values):
+        small = {
+            "records_dir": str(records_dir),
+            "runs_dir": str(tmp_path / "runs"),
+            "model": "small_cnn",
+            "image_size": 16,
+            "batch_size": 8,
+            "epochs": 2,
+            "optimizer": "adam",
+            "learning_rate": 1e-3,
+        }
+        return RunConfig.of(**(small | values))
+
+    return configure
+
+
+class StopAt(keras.callbacks.Callback):
+    """Send a signal behind a step, or fail there."""
+
+    def __init__(self, step, number=signal.SIGINT):
+        super().__init__()
+        self.left, self.number = step, number
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.left -= 1
+        if self.left == 0:
+            if self.number is None:
+                raise RuntimeError("a fault")
+            os.kill(os.getpid(), self.number)
+
+
+def quiet(line):
+    pass
+
+
+def digest(folder):
+    """Digest all that isn't a clock: state, JSON lines, predictions."""
+    found = hashlib.sha256()
+    for name in (run_folder.METRICS, run_folder.STEPS):
+        for line in files.read_json_lines(folder / name):
+            kept = {k: v for k, v in line.items() if not k.endswith(CLOCKS)}
+            found.update(json.dumps(kept).encode())
+    newest = max((folder / "checkpoint").glob("*.npz"))
+    for path in (newest, *sorted((folder / "predictions").iterdir())):
+        found.update(path.name.encode())
+        with np.load(path) as arrays:
+            for name in arrays.files:
+                found.update(arrays[name].tobytes())
+    return found.hexdigest()
+
+
+def test_a_run_writes_its_folder(configure):
+    lines = []
+    record = train(configure(), say=lines.append)
+    folder = record.folder
+    assert folder.name == ("adam-lr0.001-image_size16-batch_size8-modelsmall_cnn-s0")
+    assert {path.name for path in folder.iterdir()} == {
+        ".lock",
+        *run_folder.OWN_FILES,
+        *run_folder.OWN_FOLDERS,
+    }
+    assert record.status["status"] == "done"
+    assert (record.status["epoch"], record.status["step"]) == (2, 2 * STEPS)
+    assert [line["epoch"] for line in record.evaluations] == [1, 2]
+    assert [line["step"] for line in record.evaluations] == [STEPS, 2 * STEPS]
+    assert sum(record.evaluations[0]["predicted_shares"]) == pytest.approx(1)
+    assert record.facts["validation_class_counts"] == [7, 6] or record.facts[
+        "validation_class_counts"
+    ] == [6, 7]
+    text = "\n".join(lines)
+    assert "learning rate 0.001 (Keras's default for adam)" in text
+    assert "it cannot stop this run of 2 epochs" in text
+    assert "tensorboard --logdir" in text
+
+
+def test_epoch_means_are_sums_over_pictures(configure):
+    record = train(configure(epochs=1), say=quiet)
+    steps = files.read_json_lines(record.folder / run_folder.STEPS)
+    assert [line["step"] for line in steps] == [1, 2, 3, 4, 5]
+    sizes = [8, 8, 8, 8, 7]
+    mean = sum(n * line["loss"] for n, line in zip(sizes, steps, strict=True)) / 39
+    assert record.evaluations[0]["loss"] == pytest.approx(mean, rel=1e-12)
+
+
+def test_validation_numbers_are_those_of_the_stored_predictions(configure):
+    record = train(configure(epochs=1), say=quiet)
+    with np.load(record.folder / "predictions" / f"step-{STEPS}.npz") as stored:
+        assert stored["source_id"].tolist() == list(range(39, 52))
+        right = stored["top_classes"][:, 0] == stored["label"]
+        loss = -np.log(stored["true_probability"].astype(float)).mean()
+    assert record.evaluations[0]["val_accuracy"] == right.mean()
+    assert record.evaluations[0]["val_loss"] == pytest.approx(loss, abs=1e-3)
+
+
+def test_the_same_settings_give_the_same_numbers(configure, tmp_path):
+    first = train(configure(), say=quiet)
+    again = train(configure(runs_dir=str(tmp_path / "again")), say=quiet)
+    assert digest(first.folder) == digest(again.folder)
+    other = train(configure(seed=1), say=quiet)
+    assert digest(first.folder) != digest(other.folder)
+
+
+def test_every_optimizer_of_a_seed_starts_alike_and_sees_one_order(configure):
+    runs = [train(configure(optimizer=name), say=quiet) for name in ("adam", "sgd")]
+    hashes = {run.facts["initial_weights_sha256"] for run in runs}
+    orders = {tuple(e["order_fingerprint"] for e in r.evaluations) for r in runs}
+    assert len(hashes) == len(orders) == 1
+    assert len(set(orders.pop())) == 2
+
+
+@pytest.mark.parametrize("stop_at", [1, 3, STEPS, STEPS + 2, 2 * STEPS])
+def test_a_stopped_run_continues_to_the_same_numbers(configure, tmp_path, stop_at):
+    whole = train(configure(), say=quiet)
+    config = configure(runs_dir=str(tmp_path / "stopped"))
+    with pytest.raises(KeyboardInterrupt):
+        train(config, callbacks=[StopAt(stop_at)], say=quiet)
+    stopped = run_folder.read_run(run_folder.run_folder(config))
+    assert stopped.status["status"] == "interrupted"
+    assert stopped.status["step"] == stop_at
+    continued = train(config, say=quiet)
+    assert continued.status["status"] == "done"
+    assert digest(continued.folder) == digest(whole.folder)
+
+
+def test_sigterm_saves_too(configure):
+    with pytest.raises(KeyboardInterrupt) as caught:
+        train(configure(), callbacks=[StopAt(2, signal.SIGTERM)], say=quiet)
+    assert type(caught.value).__name__ == "Terminated"
+
+
+def test_a_failed_run_says_so_and_continues_from_its_last_checkpoint(
+    configure, tmp_path
+):
+    whole = train(configure(), say=quiet)
+    config = configure(runs_dir=str(tmp_path / "failed"))
+    with pytest.raises(RuntimeError):
+        train(config, callbacks=[StopAt(STEPS + 2, None)], say=quiet)
+    failed = run_folder.read_run(run_folder.run_folder(config))
+    assert failed.status["status"] == "failed"
+    assert failed.status["reason"] == "RuntimeError: a fault"
+    assert digest(train(config, say=quiet).folder) == digest(whole.folder)
+
+
+def test_more_epochs_continue_a_finished_run(configure, tmp_path):
+    long = train(configure(epochs=3), say=quiet)
+    config = configure(epochs=1, runs_dir=str(tmp_path / "extended"))
+    train(config, say=quiet)
+    extended = train(
+        dataclasses.replace(config, run=dataclasses.replace(config.run, epochs=3)),
+        say=quiet,
+    )
+    assert digest(extended.folder) == digest(long.folder)
+
+
+def test_a_finished_run_is_left_alone(configure):
+    record = train(configure(), say=quiet)
+    before = digest(record.folder)
+    lines = []
+    assert train(configure(), say=lines.append).status == record.status
+    assert lines == [
+        f"{record.folder}: already done at epoch 2; a larger --epochs goes on, "
+        "--overwrite starts again"
+    ]
+    assert digest(record.folder) == before
+
+
+def test_another_configuration_is_refused_until_told_to_overwrite(configure):
+    first = train(configure(run_name="mine", epochs=1), say=quiet)
+    other = {"run_name": "mine", "epochs": 1, "optimizer": "sgd"}
+    with pytest.raises(ValueError, match=r"optimizer='adam' \(now 'sgd'\)"):
+        train(configure(**other), say=quiet)
+    (first.folder / "notes.txt").write_text("a person's own")
+    second = train(configure(**other, overwrite=True), say=quiet)
+    assert second.config.optimizer.optimizer == "sgd"
+    assert (first.folder / "notes.txt").exists()
+
+
+def test_a_second_writer_is_refused(configure):
+    config = configure()
+    folder = run_folder.run_folder(config)
+    folder.mkdir(parents=True)
+    with (
+        files.FolderLock(folder),
+        pytest.raises(BlockingIOError, match="must have one writer"),
+    ):
+        train(config, say=quiet)
+
+
+def test_max_steps_cuts_evaluates_and_brands(configure):
+    record = train(configure(max_steps=7), say=quiet)
+    assert [line["epoch"] for line in record.evaluations] == [1, 1.4]
+    assert record.status["step"] == 7
+    assert record.facts["shortened"] == ["at most 7 steps"]
+    assert record.is_finished(2)
+
+
+def test_fewer_train_examples_are_branded(configure):
+    record = train(configure(train_examples=16, epochs=1), say=quiet)
+    assert record.status["step"] == 2
+    assert record.facts["shortened"] == ["16 of 39 train examples"]
+
+
+def test_more_train_examples_than_there_are_are_refused(configure):
+    with pytest.raises(ValueError, match="train_examples must be at most 39"):
+        train(configure(train_examples=40), say=quiet)
+
+
+def test_early_stopping_stops_and_stays_stopped(configure):
+    config = configure(epochs=5, patience=1, baseline=1.1)
+    record = train(config, say=quiet)
+    assert record.status["status"] == "stopped_early"
+    assert record.status["epoch"] < 5
+    assert train(config, say=quiet).status == record.status
+
+
+def test_divergence_ends_a_run_at_its_step(configure):
+    record = train(configure(optimizer="sgd", learning_rate=1e30), say=quiet)
+    assert record.status["status"] == "diverged"
+    assert record.status["reason"].startswith("loss is not finite at step")
+    assert record.is_finished(2)
+
+
+def test_a_torn_checkpoint_is_passed_over(configure, tmp_path):
+    whole = train(configure(epochs=3), say=quiet)
+    config = configure(runs_dir=str(tmp_path / "torn"))
+    folder = train(config, say=quiet).folder
+    newest = max((folder / "checkpoint").glob("*.npz"))
+    newest.write_bytes(newest.read_bytes()[:-100])
+    lines = []
+    train(config.replace(epochs=3), say=lines.append)
+    assert any(newest.name in line and "damaged" in line for line in lines)
+    assert digest(folder) == digest(whole.folder)
+
+
+def test_only_torn_checkpoints_are_an_error(configure):
+    folder = train(configure(), say=quiet).folder
+    for path in (folder / "checkpoint").glob("*.npz"):
+        path.write_bytes(b"torn")
+    with pytest.raises(ValueError, match="must match their checksums"):
+        train(configure(epochs=3), say=quiet)
+
+
+def test_a_damaged_record_stops_the_run_by_name(configure, records_dir, tmp_path):
+    import shutil
+
+    damaged = tmp_path / "damaged"
+    shutil.copytree(records_dir, damaged)
+    shard = next(iter(sorted(damaged.glob("*-train.tfrecord-*"))))
+    content = bytearray(shard.read_bytes())
+    content[100] ^= 1
+    shard.write_bytes(content)
+    config = configure(records_dir=str(damaged))
+    with pytest.raises(ValueError, match=f"{shard.name} at offset 0"):
+        train(config, say=quiet)
+    failed = run_folder.read_run(run_folder.run_folder(config))
+    assert failed.status["status"] == "failed"
+
+
+def test_tensorboard_shows_kerass_tags_once_a_step(configure):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    config = configure()
+    with pytest.raises(KeyboardInterrupt):
+        train(config, callbacks=[StopAt(STEPS + 2)], say=quiet)
+    record = train(config, say=quiet)
+    found = {}
+    for name in run_folder.EVENTS:
+        events = EventAccumulator(
+            str(record.folder / name), size_guidance={"tensors": 0}
+        )
+        events.Reload()
+        found[name] = {
+            tag: [event.step for event in events.Tensors(tag)]
+            for tag in events.Tags()["tensors"]
+        }
+    every = list(range(1, 2 * STEPS + 1))
+    assert found["train"] == {
+        "batch_loss": every,
+        "batch_accuracy": every,
+        "batch_learning_rate": every,
+        "epoch_loss": [0, 1],
+        "epoch_accuracy": [0, 1],
+        "epoch_learning_rate": [0, 1],
+    }
+    assert found["validation"] == {
+        "epoch_loss": [0, 1],
+        "epoch_accuracy": [0, 1],
+        "evaluation_loss_vs_iterations": [STEPS, 2 * STEPS],
+        "evaluation_accuracy_vs_iterations": [STEPS, 2 * STEPS],
+    }
+
+
+def test_saved_models_take_pixels_and_need_nothing_of_ours(configure, records_dir):
+    import subprocess
+    import sys
+
+    from tfpipe.data.pipeline import input_fn
+
+    record = train(configure(epochs=1, optimizer="rmsprop_keras2"), say=quiet)
+    pictures, _ = next(
+        iter(input_fn(records_dir, "validation", image_size=16, batch_size=13))
+    )
+    np.save(record.folder / "pixels.npy", np.asarray(pictures) * 255.0)
+    code = (
+        "import sys; sys.modules['tfpipe'] = None\n"
+        "import keras, numpy as np\n"
+        "model = keras.models.load_model('last.keras')\n"
+        "np.save('answers.npy', model.predict(np.load('pixels.npy'), verbose=0))\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=record.folder, check=True)
+    answers = np.load(record.folder / "answers.npy")
+    with np.load(record.folder / "predictions" / f"step-{STEPS}.npz") as stored:
+        np.testing.assert_allclose(
+            answers[np.arange(13), stored["label"]],
+            stored["true_probability"],
+            atol=1e-3,
+        )
+
+
+def test_a_persons_own_callback_and_code_are_taken(configure, tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text(
+        "import keras\n"
+        "def flat(shape, classes):\n"
+        "    return keras.Sequential([keras.Input(shape), keras.layers.Flatten(),\n"
+        "        keras.layers.Dropout(0.5),\n"
+        "        keras.layers.Dense(classes, activation='softmax')])\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    seen = []
+    callback = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: seen.append((epoch, sorted(logs)))
+    )
+    config = configure(model="mine:flat")
+    record = train(config, callbacks=[callback], say=quiet)
+    names = ["accuracy", "loss", "val_accuracy", "val_loss"]
+    assert seen == [(0, names), (1, names)]
+    assert len(record.facts["own_code_sha256"]["mine:flat"]) == 64
+    (tmp_path / "mine.py").write_text((tmp_path / "mine.py").read_text() + "# more\n")
+    with pytest.raises(ValueError, match="own_code_sha256"):
+        train(config.replace(epochs=3), say=quiet)
+
+
+def test_a_collapsed_epoch_is_explained(configure):
+    lines = []
+    train(configure(optimizer="sgd", learning_rate=1e-9, epochs=1), say=lines.append)
+    text = "\n".join(lines)
+    assert "is answered for every picture" in text
+    assert "is about ln 2 = 0.693: the run has not left its start" in text

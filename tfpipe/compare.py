@@ -1,0 +1,61 @@
+"""python -m tfpipe.compare
+
+Train several configurations under the same conditions and put them side by side.
+
+Alone it is the experiment: rmsprop 1e-4, adam 1e-4, sgd 1e-4 and adam 1e-3. A grid is
+--optimizers=rmsprop,adam --learning_rates=1e-5,1e-4, single runs are
+--run="adam,learning_rate=1e-3", and every other flag is a setting that all runs share.
+All runs of a seed start from the same weights and see the same order.
+
+Each run is trained in a process of its own, one after another, into its folder below
+--runs_dir. What is done is skipped, so the same command continues a comparison that was
+stopped, and only draws one that is done: a table in the terminal; report.md,
+results.csv and the curves in report/ beside the runs.
+"""
+
+import shlex
+import sys
+from pathlib import Path
+
+from tfpipe import cli
+from tfpipe.base import settings
+from tfpipe.comparison import page, results, study
+from tfpipe.comparison.study import CompareConfig
+from tfpipe.training.config import RunConfig
+
+REPORT_DIR = "report"
+
+
+def work(config: CompareConfig) -> int:
+    """Train what is left to train, draw everything, return the exit code."""
+    runs = study.plan_runs(config)
+    if config.study.dry_run:
+        print(study.describe_plan(runs, train_command))
+        return cli.EXIT_OK
+    study.check_records([run for run in runs if not study.find_finished(run)])
+    try:
+        codes = study.train_runs(runs, train_command)
+    except KeyboardInterrupt:
+        same = "the same command" + " without --overwrite" * config.run.overwrite
+        print(f"stopped; {same} continues", flush=True)
+        raise
+    if all(code == cli.EXIT_WRONG_INPUT for code in codes):
+        return cli.EXIT_WRONG_INPUT
+    runs_dir = Path(config.run.runs_dir)
+    outcome = results.read_results(runs)
+    paths = page.write_report(outcome, runs_dir / REPORT_DIR)
+    print()
+    page.print_page(outcome)
+    print("\nwritten:", *paths, sep="\n  ")
+    print(f"curves side by side: tensorboard --logdir {shlex.quote(str(runs_dir))}")
+    print("there, set Smoothing to 0: smoothed curves show epochs that never were")
+    return cli.EXIT_DIVERGED if any(codes) else cli.EXIT_OK
+
+
+def train_command(run: RunConfig) -> list[str]:
+    """Return the command line that trains one run."""
+    return [sys.executable, "-m", "tfpipe.train", *settings.to_flags(run)]
+
+
+if __name__ == "__main__":
+    cli.run_binary(__doc__, CompareConfig, work)

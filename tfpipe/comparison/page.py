@@ -1,0 +1,161 @@
+"""Put a comparison on a page: Markdown, the terminal, and the files beside them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import rich.box
+import rich.console
+import rich.table
+import rich.text
+
+from tfpipe.base import files
+from tfpipe.comparison import plots
+from tfpipe.comparison import results as run_results
+from tfpipe.comparison.results import RunResult, format_number
+
+REPORT, TABLE = "report.md", "results.csv"
+COLUMNS = (
+    "run",
+    "val accuracy",
+    "best (epoch)",
+    "val loss",
+    "steps to escape",
+    "seconds an epoch",
+    "status",
+)
+LEAST_WIDTH = 80
+NOTHING = "-"
+
+
+def write_report(results: Sequence[RunResult], folder: Path) -> list[Path]:
+    """Write report.md, results.csv and the plots; return their paths.
+
+    The same run folders give the same bytes. Without any evaluation there are no plots.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    has_curves = any(result.evaluations for result in results)
+    images = plots.draw_comparison(results, folder) if has_curves else []
+    text = markdown_page(results, [image.name for image in images])
+    files.write_bytes(folder / REPORT, text.encode())
+    files.write_bytes(folder / TABLE, run_results.to_csv(results).encode())
+    return [folder / REPORT, folder / TABLE, *images]
+
+
+def markdown_page(results: Sequence[RunResult], images: Sequence[str]) -> str:
+    """Return the whole comparison in Markdown.
+
+    `images` are the names of pictures beside it, the overview first; [] without any.
+    """
+    parts = ["# Comparison"]
+    parts += [f"**{line}**" for line in run_results.mismatches(results)]
+    parts.append(markdown_table(results))
+    parts.append("\n".join(f"- {line}" for line in conditions(results)))
+    if images:
+        overview, *others = images
+        parts.append(f"![{_title(overview)}]({overview})")
+        links = ", ".join(f"[{_title(name)}]({name})" for name in others)
+        parts.append(f"Each by itself: {links}. Every number: [{TABLE}]({TABLE}).")
+    return "\n\n".join(parts) + "\n"
+
+
+def _title(image: str) -> str:
+    return Path(image).stem.replace("_", " ")
+
+
+def markdown_table(results: Sequence[RunResult]) -> str:
+    """Return the table in Markdown, its columns aligned for reading as it is."""
+    rows = [list(COLUMNS), *(table_row(result) for result in results)]
+    rows = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    rows.insert(1, ["-" * width for width in widths])
+    lines = []
+    for row in rows:
+        cells = map(str.ljust, row, widths)
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def print_page(results: Sequence[RunResult]) -> None:
+    """Print what must match and doesn't, the table, and under which conditions.
+
+    A terminal of at least 80 columns gets a drawn table, anything else the Markdown.
+    """
+    console = rich.console.Console()
+    if not console.is_terminal or console.width < LEAST_WIDTH:
+        lines = run_results.mismatches(results)
+        print("\n".join([*lines, markdown_table(results), *conditions(results)]))
+        return
+    table = rich.table.Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in COLUMNS:
+        justify: Literal["left", "right"] = (
+            "left" if name in ("run", "status") else "right"
+        )
+        table.add_column(
+            "\n".join(name.rsplit(" ", 1)), justify=justify, overflow="fold"
+        )
+    for result in results:
+        table.add_row(*map(rich.text.Text, table_row(result)))
+    for line in run_results.mismatches(results):
+        console.print(rich.text.Text(line, style="bold red"))
+    console.print(table)
+    for line in conditions(results):
+        console.print(rich.text.Text(line))
+
+
+def table_row(result: RunResult) -> list[str]:
+    """Return the cells of a run, one for each of COLUMNS; last values but for best."""
+    reason = f": {result.reason}" if result.reason else ""
+    status = "; ".join([result.status + reason, *result.shortened])
+    if not result.evaluations:
+        return [result.label, *[NOTHING] * (len(COLUMNS) - 2), status]
+    seconds = run_results.seconds_an_epoch(result)
+    return [
+        result.label,
+        f"{result.final['val_accuracy']:.4f}",
+        f"{result.best['val_accuracy']:.4f} ({result.best['epoch']:.3g})",
+        _loss(result.final["val_loss"]),
+        describe_escape(result),
+        NOTHING if seconds is None else f"{seconds:.3g}",
+        status,
+    ]
+
+
+def _loss(value: float) -> str:
+    return f"{value:.4f}" if abs(value) < 100 else f"{value:.4g}"
+
+
+def describe_escape(result: RunResult) -> str:
+    """Return the updates between which the run left its start, or that it didn't."""
+    if result.escape:
+        return str(result.escape)
+    if result.is_unconfirmed:
+        return f"perhaps at {result.final['step']}, its last"
+    return "not left its start"
+
+
+def conditions(results: Sequence[RunResult]) -> list[str]:
+    """Return under which conditions the runs were made: what differs, what doesn't."""
+    rows = [run_results.conditions_of(result) for result in results]
+    different, same = [], []
+    for name in dict.fromkeys(name for row in rows for name in row):
+        words = [format_number(row[name]) for row in rows if name in row]
+        if len(set(words)) > 1:
+            different.append(f"{name} ({', '.join(dict.fromkeys(words))})")
+        else:
+            same.append(f"{name}={words[0]}")
+    lines = [f"runs differ in: {', '.join(different)}"] if different else []
+    lines.append(f"all runs share: {', '.join(same)}")
+    for share, threshold, num in sorted(
+        {
+            (result.majority_share, result.threshold, result.num_validation)
+            for result in results
+            if result.facts
+        }
+    ):
+        lines.append(
+            f"a run has left its start after two evaluations in a row above "
+            f"{threshold:.4f}: the majority share {share:.4f} and 3 standard errors "
+            f"at {num:,} validation pictures"
+        )
+    return lines

@@ -1,0 +1,256 @@
+"""Read the runs of a comparison into plain values; numbers come from nowhere else."""
+
+import csv
+import dataclasses
+import io
+import math
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+from tfpipe.base import settings
+from tfpipe.comparison import stages
+from tfpipe.comparison.stages import Escape
+from tfpipe.training import config as run_config
+from tfpipe.training import run_folder
+from tfpipe.training.config import RunConfig
+
+METRICS = ("val_accuracy", "val_loss", "accuracy", "loss", "learning_rate")
+RUN_COLUMNS = ("run", "label", "optimizer", "learning_rate", "seed", "status")
+CSV_COLUMNS = (*RUN_COLUMNS, "epoch", "step", "metric", "value")
+NAMED = 2
+"""Runs that a line names before it counts the others."""
+CLOCKS = ("train_seconds", "eval_seconds", "wall_seconds")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunResult:
+    """One run of a comparison: what was asked, and what its folder says."""
+
+    name: str
+    label: str
+    """Short and unlike the others': "rmsprop 1e-4", with whatever differs."""
+    settings: dict[str, Any]
+    """The settings it was trained with, by flat name."""
+    facts: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """All of config.json; empty where the run never began."""
+    status: str = "not started"
+    reason: str = ""
+    evaluations: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    """Evaluations of the whole validation split, in order of steps."""
+
+    @property
+    def majority_share(self) -> float:
+        """Share of the largest class in the validation split: what one answer gets."""
+        return float(max(self._class_counts) / self.num_validation)
+
+    @property
+    def num_validation(self) -> int:
+        """Pictures in the validation split."""
+        return sum(self._class_counts)
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self._class_counts)
+
+    @property
+    def _class_counts(self) -> list[int]:
+        counts: list[int] = self.facts["validation_class_counts"]
+        return counts
+
+    @property
+    def shortened(self) -> list[str]:
+        """In which ways the run saw less than a whole one, empty where it didn't."""
+        return list(self.facts.get("shortened", []))
+
+    @property
+    def threshold(self) -> float:
+        """Validation accuracy above which the run has left its start."""
+        return stages.escape_threshold(self.majority_share, self.num_validation)
+
+    @property
+    def escape(self) -> Escape | None:
+        """When the run left its start, in updates; None: it didn't."""
+        return stages.find_escape(self.evaluations, self.threshold)
+
+    @property
+    def is_unconfirmed(self) -> bool:
+        """Whether only the last evaluation says that the run left its start."""
+        return stages.is_unconfirmed(self.evaluations, self.threshold)
+
+    @property
+    def final(self) -> dict[str, Any]:
+        """The last evaluation."""
+        return self.evaluations[-1]
+
+    @property
+    def best(self) -> dict[str, Any]:
+        """The evaluation of the highest validation accuracy, the first of equals."""
+        return max(self.evaluations, key=lambda evaluation: evaluation["val_accuracy"])
+
+    def series(self, metric: str) -> tuple[list[float], list[float]]:
+        """Return epochs and values of a metric, without what is missing or infinite.
+
+        Epochs are whole numbers, but for a run that max_steps cut.
+        """
+        points = [
+            (evaluation["epoch"], evaluation[metric])
+            for evaluation in self.evaluations
+            if evaluation.get(metric) is not None and math.isfinite(evaluation[metric])
+        ]
+        return [epoch for epoch, _ in points], [value for _, value in points]
+
+
+def read_results(runs: Sequence[RunConfig]) -> list[RunResult]:
+    """Return what became of each run, in the order given."""
+    return [
+        _read(run, label)
+        for run, label in zip(runs, configuration_labels(runs), strict=True)
+    ]
+
+
+def _read(run: RunConfig, label: str) -> RunResult:
+    folder = run_folder.run_folder(run)
+    name = run_config.run_name(run)
+    if not run_folder.is_run_folder(folder):
+        return RunResult(name=name, label=label, settings=settings.flatten(run))
+    record = run_folder.read_run(folder)
+    return RunResult(
+        name=name,
+        label=label,
+        settings=settings.flatten(record.config),
+        facts=record.facts,
+        status=record.status["status"],
+        reason=record.status["reason"],
+        evaluations=[line for line in record.evaluations if line["kind"] == "full"],
+    )
+
+
+def configuration_labels(runs: Sequence[RunConfig]) -> list[str]:
+    """Return a label a run: optimizer, learning rate, and what else differs."""
+    rows = [comparable_settings(run) for run in runs]
+    differing = [
+        name
+        for name in rows[0]
+        if name not in ("optimizer", "learning_rate")
+        and len({row[name] for row in rows}) > 1
+    ]
+    return [
+        " ".join(
+            [row["optimizer"], format_number(row["learning_rate"])]
+            + [f"{name}={format_number(row[name])}" for name in differing]
+        )
+        for row in rows
+    ]
+
+
+def comparable_settings(run: RunConfig) -> dict[str, Any]:
+    """Return the settings that tell runs apart: their identity, epochs and seed."""
+    budget = {"epochs": run.run.epochs, "seed": run.run.seed}
+    return {**run_config.identity(run), **budget}
+
+
+def format_number(value: Any) -> str:
+    """Return a setting as people write it: 1e-4 for 0.0001, 0.01, vgg16."""
+    if not isinstance(value, float) or value == 0 or 0.01 <= abs(value) < 1e4:
+        return f"{value:g}" if isinstance(value, float) else str(value)
+    mantissa, _, exponent = f"{value:.6e}".partition("e")
+    return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
+
+
+def seconds_an_epoch(result: RunResult) -> float | None:
+    """Return the median seconds of an epoch and its evaluation, None without one.
+
+    An epoch that max_steps cut is counted as if the rest took as long a step.
+    """
+    seconds, step = [], 0
+    for line in result.evaluations:
+        if line["step"] > step:
+            part = (line["step"] - step) / result.facts["steps_per_epoch"]
+            seconds.append(line["train_seconds"] / part + line["eval_seconds"])
+        step = line["step"]
+    return statistics.median(seconds) if seconds else None
+
+
+def conditions_of(result: RunResult) -> dict[str, Any]:
+    """Return under which conditions a run was made, by name.
+
+    They are the settings that tell runs apart, with `precision` and `train_examples`
+    as they came out, then data, machine and versions where the run has begun.
+    """
+    names = comparable_settings(RunConfig())
+    conditions = {name: result.settings[name] for name in names}
+    if not result.facts:
+        return conditions
+    facts, machine = result.facts, result.facts["machine"]
+    return {
+        **conditions,
+        "precision": facts["precision"],
+        "train_examples": facts["train_examples"],
+        "dataset": facts["dataset_fingerprint"][:12],
+        "machine": f"{machine['cpu']} with {machine['cores']} cores",
+        **facts["versions"],
+    }
+
+
+def mismatches(results: Sequence[RunResult]) -> list[str]:
+    """Return what must match between compared runs and doesn't, a line each."""
+    begun = [result for result in results if result.facts]
+    lines = []
+    for name in ("dataset", "image_size", "batch_size", "precision", "train_examples"):
+        values = [conditions_of(result)[name] for result in begun]
+        lines += _mismatch(name, begun, values)
+    ended = [result for result in begun if result.status in ("done", "stopped_early")]
+    lengths = [result.final["epoch"] for result in ended]
+    lines += _mismatch("epochs trained", ended, lengths)
+    for start in sorted({_start(result) for result in begun}):
+        same = [result for result in begun if _start(result) == start]
+        hashes = [result.facts["initial_weights_sha256"][:12] for result in same]
+        lines += _mismatch("initial weights", same, hashes)
+    return lines
+
+
+def _start(result: RunResult) -> tuple[int, str, str]:
+    """Return the settings that runs of the same initial weights share."""
+    values = result.settings
+    return values["seed"], values["model"], values["weights"]
+
+
+def _mismatch(what: str, results: list[RunResult], values: list[Any]) -> list[str]:
+    labels: dict[Any, list[str]] = {}
+    for result, value in zip(results, values, strict=True):
+        labels.setdefault(value, []).append(result.label)
+    if len(labels) < 2:
+        return []
+    groups = "; ".join(f"{value}: {_list(names)}" for value, names in labels.items())
+    return [f"not comparable: runs differ in {what} ({groups})"]
+
+
+def _list(names: list[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
+
+
+def to_csv(results: Sequence[RunResult]) -> str:
+    """Return every number of every evaluation in long form, a metric a row."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for result in results:
+        values = result.settings
+        run = [result.name, result.label, values["optimizer"]]
+        run += [values["learning_rate"], values["seed"], result.status]
+        for line in result.evaluations:
+            names = [name for name in METRICS + CLOCKS if line.get(name) is not None]
+            rows = [(name, line[name]) for name in names]
+            shares = line.get("predicted_shares") or []
+            rows += [
+                (f"predicted_share_{class_name}", share)
+                for class_name, share in zip(
+                    result.facts["class_names"], shares, strict=False
+                )
+            ]
+            for metric, value in rows:
+                writer.writerow([*run, line["epoch"], line["step"], metric, value])
+    return text.getvalue()

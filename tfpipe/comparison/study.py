@@ -1,0 +1,248 @@
+"""Which runs a comparison is made of, and training them one after another."""
+
+import dataclasses
+import shlex
+import subprocess
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tfpipe.base import settings
+from tfpipe.base.settings import setting
+from tfpipe.data import manifest
+from tfpipe.training import run_folder
+from tfpipe.training.config import (
+    DataConfig,
+    Group,
+    ModelConfig,
+    OptimizerConfig,
+    RunConfig,
+    RunSettings,
+    StoppingConfig,
+    run_name,
+)
+from tfpipe.training.run_folder import RunRecord
+
+EXPERIMENT = (("rmsprop", 1e-4), ("adam", 1e-4), ("sgd", 1e-4), ("adam", 1e-3))
+"""The experiment's four runs: optimizer and learning rate."""
+
+EXIT_DONE, EXIT_WRONG_INPUT, EXIT_DIVERGED = 0, 2, 3
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StudyConfig(Group):
+    """Which runs are compared; none named: the experiment's four."""
+
+    optimizers: tuple[str, ...] = setting(
+        (), "Optimizers of a grid, separated by commas.", front=True
+    )
+    learning_rates: tuple[str, ...] = setting(
+        (), "Learning rates of a grid, separated by commas.", front=True
+    )
+    run: tuple[str, ...] = setting(
+        (),
+        'One more run: its optimizer, then any settings, "adam,learning_rate=1e-3".',
+        front=True,
+        repeated=True,
+    )
+    replicates: int = setting(
+        1, "Seeds a configuration: seed, seed + 1, and so on.", minimum=1, front=True
+    )
+    dry_run: bool = setting(
+        False, "Print the runs and their commands, and train nothing.", front=True
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CompareConfig:
+    """The runs of a comparison, and the settings that all of them share."""
+
+    study: StudyConfig = dataclasses.field(default_factory=StudyConfig)
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
+    optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
+    stopping: StoppingConfig = dataclasses.field(default_factory=StoppingConfig)
+    run: RunSettings = dataclasses.field(default_factory=RunSettings)
+
+
+def plan_runs(config: CompareConfig) -> list[RunConfig]:
+    """Return every run of a comparison, replicate by replicate.
+
+    All of a replicate share their seed, so that they start from the same weights and
+    see the same order.
+
+    Raises:
+        ValueError: for a setting that no run can have or that no run would heed, and
+            for two runs that would write one folder.
+    """
+    _refuse_unheeded(config)
+    shared = RunConfig(
+        data=config.data,
+        model=config.model,
+        optimizer=config.optimizer,
+        stopping=config.stopping,
+        run=config.run,
+    )
+    configurations = [shared.replace(**changes) for changes in _changes(config)]
+    runs = [
+        configuration.replace(seed=configuration.run.seed + replicate)
+        for replicate in range(config.study.replicates)
+        for configuration in configurations
+    ]
+    names = [run_name(run) for run in runs]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(
+                f"runs must have a folder each, got {name} twice; leave one out"
+            )
+    return runs
+
+
+def _refuse_unheeded(config: CompareConfig) -> None:
+    """Refuse what a run of its own heeds and a comparison would override."""
+    study, default = config.study, OptimizerConfig()
+    if config.run.run_name:
+        raise ValueError(
+            f"run_name must be left out of a comparison, got {config.run.run_name!r}; "
+            "each run is named by its settings"
+        )
+    names_runs = bool(study.optimizers or study.learning_rates or study.run)
+    optimizer = config.optimizer.optimizer
+    heeds_optimizer = study.learning_rates and not study.optimizers
+    if optimizer != default.optimizer and not heeds_optimizer:
+        raise ValueError(
+            f"optimizer must be left out of this comparison, got {optimizer!r}; "
+            f"say --optimizers={optimizer}"
+        )
+    rate = config.optimizer.learning_rate
+    if rate != default.learning_rate and (study.learning_rates or not names_runs):
+        raise ValueError(
+            f"learning_rate must be left out of this comparison, got {rate}; "
+            f"say --learning_rates={rate}"
+        )
+
+
+def _changes(config: CompareConfig) -> list[dict[str, Any]]:
+    """Return what each configuration changes in the shared settings, by flat name."""
+    study = config.study
+    if not (study.optimizers or study.learning_rates or study.run):
+        return [{"optimizer": name, "learning_rate": rate} for name, rate in EXPERIMENT]
+    changes: list[dict[str, Any]] = []
+    if study.optimizers or study.learning_rates:
+        rates: list[float] = [
+            settings.parse_value(text, float, "learning_rates")
+            for text in study.learning_rates
+        ]
+        changes += [
+            {"optimizer": name, "learning_rate": rate}
+            for name in study.optimizers or (config.optimizer.optimizer,)
+            for rate in rates or [config.optimizer.learning_rate]
+        ]
+    return changes + [_parse_run(text) for text in study.run]
+
+
+def _parse_run(text: str) -> dict[str, Any]:
+    """Read "adam,learning_rate=1e-3" into settings by flat name."""
+    kinds = {field.name: kind for _, field, kind in settings.settings_of(RunConfig)}
+    optimizer, *words = (word.strip() for word in text.split(","))
+    if not optimizer or "=" in optimizer:
+        raise ValueError(
+            f"run must begin with an optimizer's name, got {text!r}; "
+            'say it as --run="adam,learning_rate=1e-3"'
+        )
+    values: dict[str, Any] = {"optimizer": optimizer}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or name not in kinds or name in ("runs_dir", "run_name"):
+            raise ValueError(
+                f"run {text!r} must have settings of a run as name=value behind its "
+                f"optimizer, got {word!r}{settings.did_you_mean(name, kinds)}"
+            )
+        if name in values:
+            raise ValueError(f"run {text!r} must have {name} once, got it twice")
+        values[name] = settings.parse_value(value, kinds[name], name)
+    return values
+
+
+def find_finished(run: RunConfig) -> RunRecord | None:
+    """Return a run that has nothing left to train, else None.
+
+    Raises:
+        ValueError: where its folder holds a run of other settings.
+    """
+    record = run_folder.find_run(run)
+    return record if record and record.is_finished(run.run.epochs) else None
+
+
+def check_records(runs: Sequence[RunConfig]) -> None:
+    """Refuse to start where the records of a run can't be read.
+
+    Raises:
+        ValueError: for a folder of records that is absent, half-written or too new.
+    """
+    for folder in sorted({run.data.records_dir for run in runs}):
+        manifest.read_manifest(folder)
+
+
+def describe_plan(
+    runs: Sequence[RunConfig], command: Callable[[RunConfig], list[str]]
+) -> str:
+    """Return a line with the state of each run and a line with its command."""
+    lines = []
+    for number, run in enumerate(runs, start=1):
+        record = find_finished(run)
+        state = record.status["status"] if record else "to train"
+        lines.append(f"run {number} of {len(runs)}: {run_name(run)}: {state}")
+        lines.append(f"    {shlex.join(command(run))}")
+    return "\n".join(lines)
+
+
+def train_runs(
+    runs: Sequence[RunConfig], command: Callable[[RunConfig], list[str]]
+) -> list[int]:
+    """Train what is left to train, each run in a process of its own, in order.
+
+    A run that fails doesn't stop the others. On Ctrl-C or SIGTERM the process that
+    trains is told to save, waited for, and the exception goes on.
+
+    Args:
+        runs: the runs of a study.
+        command: gives the command line that trains a run, and exits as a trainer:
+            0 done, 2 wrong input, 3 diverged.
+
+    Returns:
+        The exit code of each run's trainer; of a run that had ended before, the code
+        its trainer ended with.
+    """
+    finished = [find_finished(run) for run in runs]
+    codes = []
+    for number, (run, record) in enumerate(zip(runs, finished, strict=True), start=1):
+        header = f"run {number} of {len(runs)}: {run_name(run)}"
+        if record:
+            status = record.status["status"]
+            print(f"{header}: {status} before, not trained again", flush=True)
+            codes.append(EXIT_DIVERGED if status == "diverged" else EXIT_DONE)
+            continue
+        print(header, flush=True)
+        codes.append(_train(command(run)))
+        if codes[-1] != EXIT_DONE:
+            print(f"{header}: {_meaning(codes[-1])}; going on", flush=True)
+    return codes
+
+
+def _train(command: list[str]) -> int:
+    # A session of its own: Ctrl-C on a terminal reaches every process of the
+    # foreground group, and a trainer that is told twice might not finish saving.
+    with subprocess.Popen(command, start_new_session=True) as process:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            process.terminate()
+            process.wait()
+            raise
+
+
+def _meaning(code: int) -> str:
+    if code < 0:
+        return f"killed by signal {-code} (9: most often too little memory)"
+    words = {EXIT_WRONG_INPUT: "refused its input", EXIT_DIVERGED: "diverged"}
+    return words.get(code, f"failed with exit code {code}")

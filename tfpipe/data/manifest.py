@@ -1,0 +1,253 @@
+"""The facts of a records folder, in the layout that TensorFlow Datasets reads.
+
+`dataset_info.json` is written last: without it a folder holds no dataset. All that is
+ours beyond that layout stands in `metadata.json`.
+"""
+
+import dataclasses
+import json
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tfpipe.base import files
+
+FORMAT_VERSION = 1
+DATASET_INFO = "dataset_info.json"
+FEATURES = "features.json"
+LABEL_NAMES = "image.class.label.labels.txt"
+METADATA = "metadata.json"
+REJECTS = "rejects.jsonl"
+PARTIAL_DIR, INDEX_DIR = ".partial", "index"
+IDENTITY = "identity.json"  # in PARTIAL_DIR: what is being made, and by which command
+COMMAND = "python tools/make_records.py"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Shard:
+    """One TFRecord file; `num_bytes` is the file's size."""
+
+    file_name: str
+    split: str
+    num_examples: int
+    num_bytes: int
+    sha256: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What a records folder holds.
+
+    Attributes:
+        records_dir: the folder.
+        dataset_name: TFDS's name, the beginning of every shard's.
+        class_names: in label order.
+        split_sizes: records of train, validation and, if any, test, in global order.
+        shards: in global order.
+        fingerprint: the dataset fingerprint, 64 hexadecimal digits.
+        settings: what the conversion was told, and the digest of what it read.
+        counts: found, written, rejected and normalised, by reason, split and class.
+    """
+
+    records_dir: Path
+    dataset_name: str
+    class_names: tuple[str, ...]
+    split_sizes: dict[str, int]
+    shards: tuple[Shard, ...]
+    fingerprint: str
+    settings: dict[str, Any]
+    counts: dict[str, Any]
+
+
+def shard_name(dataset_name: str, split: str, index: int, num_shards: int) -> str:
+    """Return TFDS's file name of shard `index` of `num_shards` of a split."""
+    return f"{dataset_name}-{split}.tfrecord-{index:05d}-of-{num_shards:05d}"
+
+
+def index_path(records_dir: Path, file_name: str) -> Path:
+    """Return where the index of a shard lies."""
+    return records_dir / INDEX_DIR / f"{file_name}.idx"
+
+
+def dataset_files(shard_names: Sequence[str]) -> list[str]:
+    """Return the paths of a dataset's files below its folder, DATASET_INFO first."""
+    fixed = [DATASET_INFO, FEATURES, LABEL_NAMES, REJECTS]
+    indexes = [f"{INDEX_DIR}/{name}.idx" for name in shard_names]
+    return [*fixed, *shard_names, *indexes, METADATA]
+
+
+def read_manifest(records_dir: Path | str) -> Manifest:
+    """Read and check the facts of a records folder; shards are only looked at.
+
+    Raises:
+        ValueError: if the folder is absent, holds no finished dataset, is of a newer
+            format version, or a shard is missing or of another size than recorded.
+    """
+    records_dir = Path(records_dir)
+    if not (records_dir / DATASET_INFO).exists():
+        raise ValueError(_no_dataset(records_dir))
+    metadata = read_metadata(records_dir)
+    manifest = Manifest(
+        records_dir=records_dir,
+        dataset_name=metadata["dataset_name"],
+        class_names=tuple(metadata["class_names"]),
+        split_sizes={name: int(size) for name, size in metadata["split_sizes"]},
+        shards=tuple(Shard(**shard) for shard in metadata["shards"]),
+        fingerprint=metadata["fingerprint"],
+        settings=metadata["settings"],
+        counts=metadata["counts"],
+    )
+    for shard in manifest.shards:
+        _check_shard(records_dir, shard)
+    return manifest
+
+
+def read_metadata(records_dir: Path) -> dict[str, Any]:
+    """Return the contents of metadata.json once it is known to be ours.
+
+    Raises:
+        ValueError: if it is absent, damaged, newer, or names files outside the folder.
+    """
+    path = records_dir / METADATA
+    try:
+        metadata = json.loads(path.read_bytes())
+        version = metadata["format_version"]
+        names = [shard["file_name"] for shard in metadata["shards"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ValueError(
+            f"{path} must be what make_records wrote, got none or another; "
+            f"make the records again in another folder with {COMMAND}"
+        ) from None
+    if version > FORMAT_VERSION:
+        raise ValueError(
+            f"records format version must be at most {FORMAT_VERSION}, got {version} "
+            f"in {records_dir}; update tfpipe, or make the records again elsewhere"
+        )
+    for name in names:
+        if not isinstance(name, str) or "/" in name or name in ("", ".", ".."):
+            raise ValueError(
+                f"shard names must be plain file names, got {name!r} in {path}; "
+                "this manifest was forged or damaged: don't use it"
+            )
+    return dict(metadata)
+
+
+def _check_shard(records_dir: Path, shard: Shard) -> None:
+    path = records_dir / shard.file_name
+    size = path.stat().st_size if path.is_file() else None
+    if size != shard.num_bytes:
+        got = "no such file" if size is None else f"{size:,}"
+        raise ValueError(
+            f"{path} must be {shard.num_bytes:,} bytes long, got {got}; make the "
+            f"records again with {COMMAND} ... --overwrite"
+        )
+
+
+def _no_dataset(records_dir: Path) -> str:
+    identity = records_dir / PARTIAL_DIR / IDENTITY
+    if identity.exists():
+        command = json.loads(identity.read_bytes())["command"]
+        return (
+            f"records_dir must hold finished records, got an unfinished conversion in "
+            f"{records_dir}; continue it with: {command}"
+        )
+    got = "an empty or foreign folder" if records_dir.is_dir() else "no folder there"
+    name = shlex.quote(str(records_dir))
+    option = "" if str(records_dir) == "records" else f" --records_dir={name}"
+    return (
+        f"records_dir must hold finished records, got {got}: {records_dir}; make some "
+        f"with: {COMMAND} --image_dir=YOUR_PICTURES{option}"
+    )
+
+
+def write_manifest(
+    manifest: Manifest, *, payload_bytes: dict[str, int], versions: dict[str, str]
+) -> None:
+    """Write every metadata file, dataset_info.json last.
+
+    Args:
+        manifest: the facts; its shards lie in its folder already.
+        payload_bytes: of each split, serialized Examples without their framing.
+        versions: of the libraries whose version can change stored bytes.
+    """
+    folder = manifest.records_dir
+    files.write_bytes(folder / FEATURES, _features_json(len(manifest.class_names)))
+    names = "".join(f"{name}\n" for name in manifest.class_names)
+    files.write_bytes(folder / LABEL_NAMES, names.encode())
+    facts = {
+        "format_version": FORMAT_VERSION,
+        "dataset_name": manifest.dataset_name,
+        "class_names": list(manifest.class_names),
+        # Pairs, because the order of the splits is that of the ids.
+        "split_sizes": list(manifest.split_sizes.items()),
+        "shards": [dataclasses.asdict(shard) for shard in manifest.shards],
+        "fingerprint": manifest.fingerprint,
+        "settings": manifest.settings,
+        "counts": manifest.counts,
+        "versions": versions,
+    }
+    files.write_json(folder / METADATA, facts)
+    files.write_json(folder / DATASET_INFO, _dataset_info(manifest, payload_bytes))
+
+
+def _dataset_info(manifest: Manifest, payload_bytes: dict[str, int]) -> dict[str, Any]:
+    """Return TFDS's DatasetInfo message as JSON: an unknown key would be an error."""
+    splits = []
+    for split, size in manifest.split_sizes.items():
+        lengths = [str(s.num_examples) for s in manifest.shards if s.split == split]
+        if size:
+            splits.append(
+                {
+                    "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
+                    "name": split,
+                    "numBytes": str(payload_bytes[split]),
+                    "shardLengths": lengths,
+                }
+            )
+    keys = ("image/encoded", "image/class/label")
+    return {
+        "description": f"{sum(manifest.split_sizes.values()):,} labelled pictures: "
+        + ", ".join(manifest.class_names),
+        "fileFormat": "tfrecord",
+        "name": manifest.dataset_name,
+        "splits": splits,
+        "supervisedKeys": {"tuple": {"items": [{"featureKey": key} for key in keys]}},
+        "version": "1.0.0",
+    }
+
+
+def _features_json(num_classes: int) -> bytes:
+    """Return TFDS's description of a record's features."""
+    core = "tensorflow_datasets.core.features"
+    text = {"pythonClassName": f"{core}.text_feature.Text", "text": {}}
+    whole = {
+        "pythonClassName": f"{core}.scalar.Scalar",
+        "tensor": {"dtype": "int64", "encoding": "none", "shape": {}},
+    }
+    features = {
+        "image/encoded": {
+            "image": {
+                "dtype": "uint8",
+                "encodingFormat": "jpeg",
+                "shape": {"dimensions": ["-1", "-1", "3"]},
+            },
+            "pythonClassName": f"{core}.image_feature.Image",
+        },
+        "image/class/label": {
+            "classLabel": {"numClasses": str(num_classes)},
+            "pythonClassName": f"{core}.class_label_feature.ClassLabel",
+        },
+        "image/class/text": text,
+        "image/filename": text,
+        "image/format": text,
+        "image/height": whole,
+        "image/key/sha256": text,
+        "image/source_id": whole,
+        "image/width": whole,
+    }
+    tree = {
+        "featuresDict": {"features": features},
+        "pythonClassName": f"{core}.features_dict.FeaturesDict",
+    }
+    return json.dumps(tree, indent=4, sort_keys=True).encode()

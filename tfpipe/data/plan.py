@@ -1,0 +1,142 @@
+"""Plan: what goes where, a pure function of the scan's verdicts."""
+
+import collections
+import dataclasses
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tfpipe.data import splits
+from tfpipe.data.labels import Source, check_every_class
+from tfpipe.data.manifest import shard_name
+from tfpipe.data.scan import Scanned
+from tfpipe.data.shards import ShardJob
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The shards to write, in global order.
+
+    Attributes:
+        class_names: in label order.
+        split_sizes: records of each split.
+        jobs: one a shard.
+        groups: groups of byte-identical pictures, their keys.
+        notes: lines for people.
+    """
+
+    class_names: tuple[str, ...]
+    split_sizes: dict[str, int]
+    jobs: tuple[ShardJob, ...]
+    groups: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...]
+
+
+def make_plan(
+    rows: Sequence[Scanned],
+    class_names: tuple[str, ...],
+    *,
+    dataset_name: str,
+    validation_split: float,
+    test_split: float,
+    num_shards: int,
+    shard_dir: Path,
+) -> Plan:
+    """Order the pictures to write, split them, cut the shards.
+
+    Raises:
+        ValueError: if a class or train is left without pictures, or `num_shards`
+            doesn't fit.
+    """
+    labels = [row.label for row in rows]
+    if not rows:
+        raise ValueError(
+            "pictures must decode, got none that does; rejects.jsonl in the .partial "
+            "folder of --records_dir says why for each"
+        )
+    check_every_class(class_names, labels, rows[0].key)
+    groups = splits.find_groups([row.sha256 for row in rows])
+    order = splits.global_order([row.key for row in rows], labels, groups)
+    sizes = splits.split_sizes(
+        len(rows),
+        validation_split,
+        test_split,
+        splits.head_group_sizes(order, groups),
+    )
+    num_bytes = sum(row.stored.size for row in rows)
+    num_splits = sum(1 for size in sizes.values() if size)
+    num_shards = num_shards or splits.auto_num_shards(len(rows), num_bytes, num_splits)
+    ordered = [rows[position] for position in order]
+    jobs = tuple(
+        ShardJob(
+            file_name=shard_name(dataset_name, split, index, count),
+            split=split,
+            first_id=start,
+            rows=tuple(ordered[start:end]),
+            class_names=class_names,
+            shard_dir=os.fspath(shard_dir),
+        )
+        for split, index, count, start, end in splits.shard_ranges(sizes, num_shards)
+    )
+    return Plan(
+        class_names=class_names,
+        split_sizes=sizes,
+        jobs=jobs,
+        groups=tuple(tuple(sorted(rows[i].key for i in group)) for group in groups),
+        notes=_notes(rows, groups, class_names),
+    )
+
+
+def _notes(
+    rows: Sequence[Scanned], groups: Sequence[list[int]], class_names: Sequence[str]
+) -> tuple[str, ...]:
+    notes = []
+    if groups:
+        notes.append(
+            f"{sum(map(len, groups)):,} pictures are byte-identical with another, in "
+            f"{len(groups):,} groups: none is parted by a split"
+        )
+    for group in groups:
+        if len({rows[i].label for i in group}) > 1:
+            names = ", ".join(
+                f"{rows[i].key} ({class_names[rows[i].label]})" for i in group
+            )
+            notes.append(f"WARNING: the same bytes under two classes: {names}")
+    return tuple(notes)
+
+
+def count_pictures(
+    plan: Plan, sources: Sequence[Source], rejects: Sequence[dict[str, str]]
+) -> dict[str, Any]:
+    """Return the counts of a conversion, by reason, split and class.
+
+    Raises:
+        RuntimeError: unless found = written + rejected.
+    """
+    rows = [row for job in plan.jobs for row in job.rows]
+    by_split: dict[str, collections.Counter[str]] = {
+        split: collections.Counter(dict.fromkeys(plan.class_names, 0))
+        for split in plan.split_sizes
+    }
+    for job in plan.jobs:
+        by_split[job.split].update(plan.class_names[row.label] for row in job.rows)
+    if len(sources) != len(rows) + len(rejects):
+        raise RuntimeError(
+            f"{len(sources)} pictures found, but {len(rows)} written and "
+            f"{len(rejects)} rejected"
+        )
+    return {
+        "found": len(sources),
+        "written": len(rows),
+        "rejected": len(rejects),
+        "rejected_by_reason": _tally(reject["reason"] for reject in rejects),
+        "normalised": sum(1 for row in rows if row.changes),
+        "normalised_by_reason": _tally(c for row in rows for c in row.changes),
+        "by_split": {split: dict(counts) for split, counts in by_split.items()},
+        "duplicate_groups": [list(group) for group in plan.groups],
+    }
+
+
+def _tally(words: Any) -> dict[str, int]:
+    return dict(sorted(collections.Counter(words).items()))

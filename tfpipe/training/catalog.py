@@ -1,0 +1,160 @@
+"""The menu: optimizers and models by name, without loading Keras.
+
+An optimizer is one row here. A model of `keras.applications` is a name here; others
+are built in `models.py`.
+"""
+
+import dataclasses
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+from tfpipe.base import files
+from tfpipe.base.settings import did_you_mean
+
+EXPERIMENT_RATE = 1e-4
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerRow:
+    """One optimizer: where its class is, and Keras's default learning rate."""
+
+    class_path: str
+    default_rate: float
+    arguments: dict[str, Any] = dataclasses.field(default_factory=dict)
+    note: str = ""
+
+
+OPTIMIZERS = {
+    "sgd": OptimizerRow("keras.optimizers:SGD", 0.01, note="no momentum"),
+    "rmsprop": OptimizerRow("keras.optimizers:RMSprop", 0.001),
+    "rmsprop_keras2": OptimizerRow(
+        "tfpipe.training.keras2:RMSpropKeras2",
+        0.001,
+        note="Keras 2's rule, epsilon outside the root: the notebook's rmsprop",
+    ),
+    "adam": OptimizerRow("keras.optimizers:Adam", 0.001),
+    "adamw": OptimizerRow("keras.optimizers:AdamW", 0.001, note="weight decay 0.004"),
+    "nadam": OptimizerRow("keras.optimizers:Nadam", 0.001),
+    "adamax": OptimizerRow("keras.optimizers:Adamax", 0.001),
+    "adagrad": OptimizerRow("keras.optimizers:Adagrad", 0.001),
+    "adadelta": OptimizerRow(
+        "keras.optimizers:Adadelta", 0.001, note="its paper's rate is 1.0"
+    ),
+    "ftrl": OptimizerRow("keras.optimizers:Ftrl", 0.001),
+    "lion": OptimizerRow(
+        "keras.optimizers:Lion", 0.001, note="wants a smaller rate than adam"
+    ),
+    "lamb": OptimizerRow("keras.optimizers:Lamb", 0.001),
+}
+
+# The names of keras.applications in lower case; a test compares them with Keras.
+APPLICATIONS = (
+    "convnextbase",
+    "convnextlarge",
+    "convnextsmall",
+    "convnexttiny",
+    "convnextxlarge",
+    "densenet121",
+    "densenet169",
+    "densenet201",
+    "efficientnetb0",
+    "efficientnetb1",
+    "efficientnetb2",
+    "efficientnetb3",
+    "efficientnetb4",
+    "efficientnetb5",
+    "efficientnetb6",
+    "efficientnetb7",
+    "efficientnetv2b0",
+    "efficientnetv2b1",
+    "efficientnetv2b2",
+    "efficientnetv2b3",
+    "efficientnetv2l",
+    "efficientnetv2m",
+    "efficientnetv2s",
+    "inceptionresnetv2",
+    "inceptionv3",
+    "mobilenet",
+    "mobilenetv2",
+    "mobilenetv3large",
+    "mobilenetv3small",
+    "nasnetlarge",
+    "nasnetmobile",
+    "resnet101",
+    "resnet101v2",
+    "resnet152",
+    "resnet152v2",
+    "resnet50",
+    "resnet50v2",
+    "vgg16",
+    "vgg19",
+    "xception",
+)
+MODELS = (*APPLICATIONS, "small_cnn")
+
+
+def check_optimizer(name: str) -> None:
+    """Refuse an optimizer that is neither in the table nor a person's own.
+
+    Raises:
+        ValueError: listing the names.
+    """
+    _check_name("optimizer", name, OPTIMIZERS, "package.module:Class")
+
+
+def check_model(name: str) -> None:
+    """Refuse a model that is neither known nor a person's own.
+
+    Raises:
+        ValueError: listing the names.
+    """
+    _check_name("model", name, MODELS, "package.module:function")
+
+
+def _check_name(what: str, name: str, known: Any, own_form: str) -> None:
+    if is_own(name) or name in known:
+        return
+    raise ValueError(
+        f"{what} must be one of {', '.join(known)} or your own {own_form}, got "
+        f"{name!r}{did_you_mean(name, known)}"
+    )
+
+
+def is_own(name: str) -> bool:
+    """Tell whether a name means a person's own code: `package.module:attribute`."""
+    module, colon, attribute = name.partition(":")
+    return bool(colon) and module.replace(".", "a").isidentifier() and bool(attribute)
+
+
+def own_code_sha256(name: str) -> str:
+    """Return the sha256 of the file that holds a person's own code.
+
+    Raises:
+        ValueError: where its module can't be found.
+    """
+    module = name.partition(":")[0]
+    try:
+        spec = importlib.util.find_spec(module)
+    except ModuleNotFoundError:
+        spec = None
+    if spec is None or spec.origin is None:
+        raise ValueError(
+            f"module of {name} must be importable from here, got no module {module}; "
+            "give the command in the folder that holds it, or set PYTHONPATH"
+        )
+    return files.file_sha256(Path(spec.origin))
+
+
+def describe_rate(optimizer: str, rate: float) -> str:
+    """Say where a learning rate stands: the experiment's, and Keras's default."""
+    notes = ["the experiment's"] if rate == EXPERIMENT_RATE else []
+    row = OPTIMIZERS.get(optimizer)
+    if row:
+        same = rate == row.default_rate
+        notes.append(
+            f"Keras's default for {optimizer}"
+            if same
+            else f"Keras's default for {optimizer} is {row.default_rate:g}"
+        )
+    return f"{rate:g}" + (f" ({'; '.join(notes)})" if notes else "")

@@ -1,0 +1,118 @@
+"""Evaluate a model: every number comes from one pass of stored probabilities."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfpipe.base import files
+
+COLLAPSED_SHARE = 0.995
+TOP = 5
+# Keras clips probabilities here before it takes logarithms.
+KERAS_EPSILON = 1e-7
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What one pass over a split gave."""
+
+    labels: NDArray[np.int64]
+    """[n]"""
+    probabilities: NDArray[np.float32]
+    """[n, classes], each row summing to 1"""
+
+    @property
+    def true_probabilities(self) -> NDArray[np.float32]:
+        """The probability given to each true class, float32 [n]."""
+        return self.probabilities[np.arange(len(self.labels)), self.labels]
+
+    @property
+    def loss(self) -> float:
+        """Mean cross-entropy in nats, clipped as Keras clips it."""
+        clipped = np.clip(
+            self.true_probabilities.astype(np.float64), KERAS_EPSILON, 1 - KERAS_EPSILON
+        )
+        return float(-np.log(clipped).mean())
+
+    @property
+    def accuracy(self) -> float:
+        """Share of pictures whose most probable class is the true one."""
+        return float((self.probabilities.argmax(axis=1) == self.labels).mean())
+
+    @property
+    def predicted_shares(self) -> list[float]:
+        """Share of pictures that each class is answered for, by label."""
+        num_classes = self.probabilities.shape[1]
+        counts = np.bincount(self.probabilities.argmax(axis=1), minlength=num_classes)
+        return [float(count) / len(self.labels) for count in counts]
+
+
+def evaluate(model: Any, batches: Any, after_batch: Callable[[], None]) -> Evaluation:
+    """Pass every batch through the model in inference mode.
+
+    Args:
+        model: gives probabilities [batch, classes].
+        batches: yields (pictures, one-hot labels).
+        after_batch: called behind every batch; may raise to break off.
+    """
+    labels, probabilities = [], []
+    for pictures, one_hot in batches:
+        probabilities.append(np.asarray(model.predict_on_batch(pictures), np.float32))
+        labels.append(np.asarray(one_hot).argmax(axis=1))
+        after_batch()
+    return Evaluation(
+        labels=np.concatenate(labels), probabilities=np.concatenate(probabilities)
+    )
+
+
+def save_predictions(path: Path, source_ids: Any, evaluation: Evaluation) -> None:
+    """Store one evaluation's predictions, some 30 bytes a picture.
+
+    Arrays: source_id int64 [n], label uint16 [n], true_probability float16 [n],
+    top_classes uint16 [n, k] and top_probabilities float16 [n, k], best first, k the
+    smaller of 5 and the number of classes.
+    """
+    probabilities = evaluation.probabilities
+    top = np.argsort(-probabilities, axis=1, kind="stable")[:, :TOP]
+    path.parent.mkdir(exist_ok=True)
+    with files.open_aside(path) as file:
+        np.savez(
+            file,
+            source_id=source_ids,
+            label=evaluation.labels.astype(np.uint16),
+            true_probability=evaluation.true_probabilities.astype(np.float16),
+            top_classes=top.astype(np.uint16),
+            top_probabilities=np.take_along_axis(probabilities, top, axis=1).astype(
+                np.float16
+            ),
+        )
+
+
+def describe_collapse(
+    evaluation: Evaluation, class_names: tuple[str, ...], learning_rate: float
+) -> str:
+    """Say so where one class is answered for (nearly) every picture, else ""."""
+    shares = evaluation.predicted_shares
+    answered = int(np.argmax(shares))
+    if shares[answered] < COLLAPSED_SHARE:
+        return ""
+    every = "every picture" if shares[answered] == 1 else f"{shares[answered]:.1%}"
+    line = (
+        f"  {class_names[answered]!r} is answered for {every}: val_accuracy "
+        f"{evaluation.accuracy:.4f} is the share of one class"
+    )
+    chance = float(np.log(len(class_names)))
+    if abs(evaluation.loss - chance) < 0.02 * chance:
+        line += (
+            f", loss {evaluation.loss:.3f} is about ln {len(class_names)} = "
+            f"{chance:.3f}: the run has not left its start"
+        )
+    return (
+        f"{line}.\n  Some runs leave this state after more epochs; if this one does "
+        f"not, try --learning_rate={learning_rate / 10:g} or "
+        f"{learning_rate * 10:g}, or --optimizer=rmsprop."
+    )

@@ -1,0 +1,174 @@
+"""Build the model and the optimizer of a run."""
+
+import hashlib
+import importlib
+import os
+import sys
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfpipe.base.seeds import derive_seed
+from tfpipe.training import catalog, keras2
+from tfpipe.training.config import ModelConfig, OptimizerConfig
+
+
+def build_model(
+    config: ModelConfig, image_size: int, num_classes: int, seed: int
+) -> keras.Model:
+    """Return the model with its initial weights, drawn from `seed` alone.
+
+    It takes float32 [batch, image_size, image_size, 3] in [0, 1] and gives softmax
+    probabilities float32 [batch, num_classes].
+
+    Raises:
+        ValueError: where the weights or a person's own function don't fit.
+    """
+    # Keras draws seeds of unseeded initializers from global generators at
+    # construction: seeding right before it is the one way to its initial weights.
+    keras.utils.set_random_seed(derive_seed(seed, "init") % 2**32)
+    shape = (image_size, image_size, 3)
+    if catalog.is_own(config.model):
+        model = _own_model(config.model, shape, num_classes)
+    elif config.model == "small_cnn":
+        model = _small_cnn(shape, num_classes)
+    else:
+        model = _application(config, shape, num_classes)
+    if config.weights not in ("none", "imagenet"):
+        _load_weights(model, config.weights)
+    keras.utils.set_random_seed(derive_seed(seed, "dropout") % 2**32)
+    return model
+
+
+def _application(config: ModelConfig, shape: tuple[int, ...], classes: int) -> Any:
+    applications = vars(keras.applications).items()
+    functions = {name.lower(): item for name, item in applications if callable(item)}
+    function = functions[config.model]
+    inputs = keras.Input(shape)
+    pixels = inputs
+    # The experiment trains VGG16 from scratch on plain values in [0, 1].
+    if config.weights != "none" or config.model != "vgg16":
+        pixels = _scaled_as_expected(inputs, sys.modules[function.__module__])
+    weights = "imagenet" if config.weights == "imagenet" else None
+    try:
+        backbone = function(
+            weights=weights, include_top=False, input_shape=shape, input_tensor=pixels
+        )
+    except ValueError as error:
+        raise ValueError(
+            f"image_size must be one that {config.model} takes, got {shape[0]}: {error}"
+        ) from None
+    except Exception as error:
+        if weights is None:
+            raise
+        home = os.environ.get("KERAS_HOME", os.path.expanduser("~/.keras"))
+        cache = os.path.join(home, "models")
+        raise ValueError(
+            f"weights of {config.model} must be fetched once, got {error}; fetch that "
+            f"file elsewhere, put it into {cache} under its own name and try again"
+        ) from None
+    pooled = keras.layers.GlobalAveragePooling2D()(backbone.output)
+    return keras.Model(inputs, _softmax(pooled, classes), name=config.model)
+
+
+def _scaled_as_expected(inputs: Any, module: Any) -> Any:
+    """Scale [0, 1] to what an application expects, as layers of the model.
+
+    Every `preprocess_input` of Keras is an affine map a channel, some with channels
+    reversed: its values for black, red, green and blue tell all of it.
+    """
+    probe = 255.0 * np.eye(4, 3, k=-1, dtype=np.float32).reshape(4, 1, 1, 3)
+    black, *colors = np.asarray(module.preprocess_input(probe)).reshape(4, 3)
+    slopes = np.stack(colors) - black
+    scale, offset = slopes.sum(axis=0), black
+    if slopes[0, 0] == 0:
+        inputs = inputs[..., ::-1]
+    return keras.layers.Rescaling(scale.tolist(), offset.tolist())(inputs)
+
+
+def _small_cnn(shape: tuple[int, ...], num_classes: int) -> Any:
+    """Return a convnet of some 94,000 weights for quick looks."""
+    inputs = keras.Input(shape)
+    features = inputs
+    for filters in (32, 64, 128):
+        features = keras.layers.Conv2D(filters, 3, padding="same", activation="relu")(
+            features
+        )
+        features = keras.layers.MaxPooling2D()(features)
+    pooled = keras.layers.GlobalAveragePooling2D()(features)
+    return keras.Model(inputs, _softmax(pooled, num_classes), name="small_cnn")
+
+
+def _softmax(features: Any, num_classes: int) -> Any:
+    # float32 whatever the precision: a softmax in bfloat16 loses small differences.
+    head = keras.layers.Dense(num_classes, activation="softmax", dtype="float32")
+    return head(features)
+
+
+def _own_model(name: str, shape: tuple[int, ...], num_classes: int) -> Any:
+    model = _load_own(name)(shape, num_classes)
+    expected = (None, num_classes)
+    if not isinstance(model, keras.Model) or model.output_shape != expected:
+        got = getattr(model, "output_shape", type(model).__name__)
+        raise ValueError(
+            f"{name} must return a Keras model with output shape {expected}, got {got}"
+        )
+    return model
+
+
+def _load_own(name: str) -> Any:
+    module, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except AttributeError:
+        raise ValueError(
+            f"{name} must be a name in {module}, got none called {attribute}"
+        ) from None
+
+
+def _load_weights(model: Any, path: str) -> None:
+    if not os.path.exists(path):
+        raise ValueError(
+            f"weights must be none, imagenet or a file, got {path!r}, which is absent"
+        )
+    try:
+        if path.endswith(".keras"):
+            saved = keras.models.load_model(path, compile=False)
+            model.set_weights(saved.get_weights())
+        else:
+            model.load_weights(path)
+    except (ValueError, OSError) as error:
+        raise ValueError(
+            f"weights must be a .keras or .weights.h5 file of this model, got {path}: "
+            f"{error}"
+        ) from None
+
+
+def build_optimizer(config: OptimizerConfig) -> keras.optimizers.Optimizer:
+    """Return the optimizer with its decayed learning rate.
+
+    Raises:
+        ValueError: where a person's own class is no Keras optimizer.
+    """
+    rate = keras2.decayed_rate(config.learning_rate, config.decay)
+    name, arguments = config.optimizer, {}
+    if not catalog.is_own(name):
+        row = catalog.OPTIMIZERS[name]
+        name, arguments = row.class_path, row.arguments
+    optimizer = _load_own(name)(learning_rate=rate, **arguments)
+    if not isinstance(optimizer, keras.optimizers.Optimizer):
+        raise ValueError(
+            f"{config.optimizer} must be a keras.optimizers.Optimizer, got "
+            f"{type(optimizer).__name__}"
+        )
+    return optimizer
+
+
+def weights_sha256(model: keras.Model) -> str:
+    """Return the sha256 over all weights: shapes and float bytes, in order."""
+    digest = hashlib.sha256()
+    for weight in model.get_weights():
+        digest.update(f"{weight.dtype}{weight.shape}".encode())
+        digest.update(weight.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,112 @@
+"""Everything that config.json says of a run beside its settings."""
+
+import os
+from importlib import metadata
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfpipe.base import machine, settings
+from tfpipe.data.manifest import Manifest
+from tfpipe.training import catalog, models, run_folder
+from tfpipe.training import config as run_config
+from tfpipe.training.config import RunConfig
+
+# What a run that goes on must find as it was.
+FIXED = (
+    "dataset_fingerprint",
+    "precision",
+    "initial_weights_sha256",
+    "own_code_sha256",
+)
+PACKAGES = ("keras", "tensorflow", "numpy", "pillow")
+
+
+def collect_facts(
+    config: RunConfig,
+    manifest: Manifest,
+    model: keras.Model,
+    precision: tuple[str, str],
+    train_examples: int,
+    steps_per_epoch: int,
+) -> dict[str, Any]:
+    """Return the contents of config.json.
+
+    Args:
+        config: the run.
+        manifest: of its records.
+        model: compiled, with its initial weights.
+        precision: what was chosen, and why.
+        train_examples: pictures trained on an epoch.
+        steps_per_epoch: batches an epoch.
+    """
+    own = [config.model.model, config.optimizer.optimizer]
+    return {
+        "format_version": run_folder.FORMAT_VERSION,
+        "config": run_config.to_json(config),
+        "command": command(config),
+        "optimizer": keras.saving.serialize_keras_object(model.optimizer),
+        "precision": precision[0],
+        "precision_reason": precision[1],
+        "device": device(),
+        "machine": machine.describe(),
+        "versions": _versions(),
+        "own_code_sha256": {
+            name: catalog.own_code_sha256(name) for name in own if catalog.is_own(name)
+        },
+        "dataset_fingerprint": manifest.fingerprint,
+        "class_names": list(manifest.class_names),
+        "split_sizes": dict(manifest.split_sizes),
+        "validation_class_counts": validation_class_counts(manifest),
+        "train_examples": train_examples,
+        "steps_per_epoch": steps_per_epoch,
+        "num_parameters": model.count_params(),
+        "initial_weights_sha256": models.weights_sha256(model),
+        "shortened": brands(config, manifest),
+    }
+
+
+def command(config: RunConfig) -> str:
+    """Return the command line that makes or continues this run."""
+    flags = settings.to_flags(config.replace(overwrite=False))
+    return " ".join(["python -m tfpipe.train", *flags])
+
+
+def brands(config: RunConfig, manifest: Manifest) -> list[str]:
+    """Say in what a run is less than the whole, for every table to show."""
+    found = []
+    asked, whole = config.data.train_examples, manifest.split_sizes["train"]
+    if 0 < asked < whole:
+        found.append(f"{asked:,} of {whole:,} train examples")
+    if config.run.max_steps:
+        found.append(f"at most {config.run.max_steps:,} steps")
+    return found
+
+
+def validation_class_counts(manifest: Manifest) -> list[int]:
+    """Return the number of validation pictures of each class, by label."""
+    by_class = manifest.counts["by_split"]["validation"]
+    return [int(by_class.get(name, 0)) for name in manifest.class_names]
+
+
+def device() -> str:
+    """Name what the run computes on."""
+    gpus = tf.config.list_physical_devices("GPU")
+    return f"{len(gpus)} GPU" if gpus else machine.cpu_model()
+
+
+def _versions() -> dict[str, str]:
+    versions = {"tfpipe": metadata_version("tfpipe")}
+    versions |= {name: metadata_version(name) for name in PACKAGES}
+    versions["keras_backend"] = keras.backend.backend()
+    versions["TF_ENABLE_ONEDNN_OPTS"] = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "")
+    return versions
+
+
+def metadata_version(name: str) -> str:
+    """Return the installed version of a package, "not installed" without one."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,163 @@
+"""The format of a run folder, for writer and reader."""
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from tfpipe.base import files
+from tfpipe.training import config as run_config
+from tfpipe.training.config import RunConfig
+
+FORMAT_VERSION = 1
+CONFIG, STATUS, SUMMARY = "config.json", "status.json", "model.txt"
+METRICS, STEPS = "metrics.jsonl", "steps.jsonl"
+PREDICTIONS, CHECKPOINT, PLOTS = "predictions", "checkpoint", "plots"
+BEST_MODEL, LAST_MODEL, EXPORT = "best.keras", "last.keras", "export.json"
+EVENTS = ("train", "validation")
+# Everything a run writes: what starting again may remove.
+OWN_FILES = (CONFIG, STATUS, SUMMARY, METRICS, STEPS, BEST_MODEL, LAST_MODEL, EXPORT)
+OWN_FOLDERS = (PREDICTIONS, CHECKPOINT, PLOTS, *EVENTS)
+
+FINISHED = ("done", "stopped_early", "diverged")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """One run as its folder tells it."""
+
+    folder: Path
+    config: RunConfig
+    facts: dict[str, Any]
+    """All of config.json."""
+    status: dict[str, Any]
+    """status, reason, epoch (completed), step (updates)."""
+    evaluations: list[dict[str, Any]]
+    """The lines of metrics.jsonl."""
+
+    @property
+    def name(self) -> str:
+        """The folder's name, which is the run's."""
+        return self.folder.name
+
+    def is_finished(self, epochs: int) -> bool:
+        """Tell whether nothing is left to train for a budget of `epochs`."""
+        status = self.status["status"]
+        if status == "done" and not self.status["cut_by_max_steps"]:
+            return bool(self.status["epoch"] >= epochs)
+        return status in FINISHED
+
+
+def is_run_folder(folder: Path) -> bool:
+    """Tell whether `folder` holds a run."""
+    return (folder / CONFIG).is_file()
+
+
+def run_folder(config: RunConfig) -> Path:
+    """Return the folder that a run writes."""
+    return Path(config.run.runs_dir) / run_config.run_name(config)
+
+
+def read_run(folder: Path) -> RunRecord:
+    """Read a run folder.
+
+    Raises:
+        ValueError: where it is no run folder, or of a newer format.
+    """
+    if not is_run_folder(folder):
+        raise ValueError(
+            f"run folder must hold {CONFIG}, got {folder} without; "
+            "name a folder that a training wrote"
+        )
+    facts = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    if facts["format_version"] > FORMAT_VERSION:
+        raise ValueError(
+            f"format version of {folder} must be at most {FORMAT_VERSION}, got "
+            f"{facts['format_version']}; install a newer tfpipe"
+        )
+    status = json.loads((folder / STATUS).read_text(encoding="utf-8"))
+    if status["status"] == "running" and not files.FolderLock.is_held(folder):
+        status |= {"status": "interrupted", "reason": "its process ended"}
+    return RunRecord(
+        folder=folder,
+        config=run_config.from_json(facts["config"]),
+        facts=facts,
+        status=status,
+        evaluations=files.read_json_lines(folder / METRICS),
+    )
+
+
+def write_status(
+    folder: Path,
+    status: str,
+    *,
+    epoch: int,
+    step: int,
+    reason: str = "",
+    cut_by_max_steps: bool = False,
+) -> None:
+    """Write status.json: what became of the run, and how far it came."""
+    files.write_json(
+        folder / STATUS,
+        {
+            "status": status,
+            "reason": reason,
+            "epoch": epoch,
+            "step": step,
+            "cut_by_max_steps": cut_by_max_steps,
+        },
+    )
+
+
+def clear(folder: Path) -> None:
+    """Remove what a run wrote into `folder`, and nothing else."""
+    for name in OWN_FILES:
+        (folder / name).unlink(missing_ok=True)
+    for name in OWN_FOLDERS:
+        shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def find_run(config: RunConfig) -> RunRecord | None:
+    """Return the run that `config` would continue, or None where it would begin.
+
+    Raises:
+        ValueError: where the folder holds a run of other settings, naming them.
+    """
+    folder = run_folder(config)
+    if config.run.overwrite or not is_run_folder(folder):
+        return None
+    record = read_run(folder)
+    theirs = {**run_config.identity(record.config), "seed": record.config.run.seed}
+    ours = {**run_config.identity(config), "seed": config.run.seed}
+    refuse_differences(record, theirs, ours)
+    return record
+
+
+def describe_finished(record: RunRecord) -> str:
+    """Say that nothing is left to do for a run, and what would go on with it."""
+    status, epoch = record.status["status"], record.status["epoch"]
+    line = f"{record.folder}: already {status.replace('_', ' ')} at epoch {epoch}"
+    if status == "done" and not record.status["cut_by_max_steps"]:
+        return f"{line}; a larger --epochs goes on, --overwrite starts again"
+    return f"{line}; --overwrite starts again"
+
+
+def refuse_differences(
+    record: RunRecord, theirs: dict[str, Any], ours: dict[str, Any]
+) -> None:
+    """Refuse to continue a run in which any of `theirs` was other than `ours`.
+
+    Raises:
+        ValueError: naming each difference.
+    """
+    different = [
+        f"{name}={theirs.get(name)!r} (now {value!r})"
+        for name, value in ours.items()
+        if value != theirs.get(name)
+    ]
+    if different:
+        raise ValueError(
+            f"the run in {record.folder} must go on with {', '.join(different)}; "
+            "give another --run_name, or --overwrite to start again"
+        )

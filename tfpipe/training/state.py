@@ -1,0 +1,69 @@
+"""What makes a run exact: where it stands, and its variables by position."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from tfpipe.training import checkpoint
+
+
+@dataclasses.dataclass
+class Position:
+    """Where a run stands, and the sums that its epoch's means come from."""
+
+    epoch: int = 0
+    """Completed epochs."""
+    epoch_step: int = 0
+    """Steps done in the epoch under way."""
+    step: int = 0
+    """Updates in all."""
+    loss_sum: float = 0.0
+    num_correct: int = 0
+    num_examples: int = 0
+    train_seconds: float = 0.0
+    """Of the epoch under way."""
+    wall_seconds: float = 0.0
+    """Of the whole run, without what a kill lost."""
+    best_val_accuracy: float = -1.0
+    metrics_bytes: int = 0
+    steps_bytes: int = 0
+    stopping: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def begin_epoch(self) -> None:
+        """Start the next epoch's counts and sums."""
+        self.epoch_step = self.num_correct = self.num_examples = 0
+        self.loss_sum = self.train_seconds = 0.0
+
+
+def save_state(folder: Path, variables: list[Any], position: Position) -> None:
+    """Write the values of `variables` and the position as a checkpoint."""
+    arrays = [keras.ops.convert_to_numpy(variable) for variable in variables]
+    checkpoint.save_checkpoint(folder, arrays, dataclasses.asdict(position))
+
+
+def load_state(folder: Path, variables: list[Any]) -> tuple[Position, list[str]]:
+    """Assign the newest whole checkpoint to `variables`.
+
+    Returns:
+        The position, that of a fresh run where there is no checkpoint, and the names
+        of damaged files that were passed over.
+
+    Raises:
+        ValueError: where the checkpoint is of other variables.
+    """
+    stored = checkpoint.load_checkpoint(folder)
+    if stored is None:
+        return Position(), []
+    arrays, position, damaged = stored
+    got = [(array.shape, str(array.dtype)) for array in arrays]
+    expected = [(tuple(v.shape), str(v.dtype)) for v in variables]
+    if got != expected:
+        raise ValueError(
+            f"checkpoint in {folder} must hold the {len(expected)} variables of this "
+            f"model and optimizer, got {len(got)} others; start again with --overwrite"
+        )
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array)
+    return Position(**position), damaged

@@ -1,0 +1,10 @@
+"""Start tfpipe.make_demo_images from a checkout, installed or not."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tfpipe.make_demo_images import main
+
+main()
