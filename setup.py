@@ -26,6 +26,7 @@ setup(
         "pillow>=10.3",
         "protobuf>=6.31.1",
         "rich>=13",
+        "simplejpeg>=1.7",
         "tensorboard>=2.21",
         "tensorflow>=2.21,<2.22",
     ],

@@ -1,11 +1,10 @@
-import os
-import signal
 import subprocess
 import sys
 
 import pytest
 
 from tfpipe import cli
+from tfpipe.base import settings
 from tfpipe.training.config import RunConfig
 
 
@@ -13,7 +12,7 @@ def test_flags_become_a_config_and_back():
     words = ["--optimizer=adam", "--learning_rate=0.001", "--image_size=64"]
     config = cli.parse_flags(RunConfig, words)
     assert config == RunConfig.of(optimizer="adam", learning_rate=1e-3, image_size=64)
-    assert sorted(cli.to_flags(config)) == sorted(words)
+    assert sorted(settings.to_flags(config)) == sorted(words)
 
 
 def test_booleans_are_set_and_unset():
@@ -71,6 +70,7 @@ def test_absent_records_exit_2(tmp_path):
 BINARY = """
 import dataclasses, errno, os, signal, sys
 from tfpipe import cli
+from tfpipe.base import settings
 from tfpipe.base.settings import setting
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:

@@ -5,6 +5,7 @@ Exit codes: 0 finished, stopped early, already done, --help; 1 a fault of ours;
 """
 
 import errno
+import os
 import signal
 import sys
 import textwrap
@@ -12,16 +13,18 @@ import traceback
 import types
 import typing
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from absl import flags
 
 from tfpipe.base import settings
-from tfpipe.base.settings import to_flags as to_flags
 from tfpipe.base.signals import Terminated
 
 EXIT_OK, EXIT_FAULT, EXIT_WRONG_INPUT, EXIT_DIVERGED = 0, 1, 2, 3
-EXIT_INTERRUPTED, EXIT_TERMINATED = 130, 143
+EXIT_INTERRUPTED, EXIT_BROKEN_PIPE, EXIT_TERMINATED = 130, 141, 143
+
+PACKAGE_DIR = Path(__file__).resolve().parent
 
 Config = TypeVar("Config")
 
@@ -52,6 +55,10 @@ def run_binary(
         code = EXIT_TERMINATED
     except KeyboardInterrupt:
         code = EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of the output went away, as `head` does: nobody left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = EXIT_BROKEN_PIPE
     except (ValueError, OSError) as error:
         code = _report(error)
     except Exception:
@@ -70,13 +77,13 @@ def _report(error: Exception) -> int:
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next
-    raised_in = frame.tb_frame.f_globals.get("__name__", "") if frame else ""
+    raised_in = Path(frame.tb_frame.f_code.co_filename) if frame else Path()
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         error = OSError(
             f"disk must have room for {error.filename or 'the output'}, got a full "
             "disk; free some space and give the same command again"
         )
-    if isinstance(error, OSError) or raised_in.partition(".")[0] == "tfpipe":
+    if isinstance(error, OSError) or PACKAGE_DIR in raised_in.parents:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_WRONG_INPUT
     traceback.print_exception(error)

@@ -1,7 +1,7 @@
 """python tools/make_demo_images.py
 
 Draws pictures of cats and dogs, so that everything can be tried without a download:
-2,000 of 64 pixels take some 7 seconds and 6 MB. The classes differ in shape and not in
+2,000 of 64 pixels take 5 to 10 seconds and 6 MB. The classes differ in shape and not in
 colour: a model has to look at ears, muzzles and whiskers.
 
 The files are cat.0.jpg, dog.0.jpg, ... and demo.json, which lists them. The same flags

@@ -9,6 +9,7 @@ where nothing is left to do it says so. Records come from tools/make_records.py.
 """
 
 from tfpipe import cli
+from tfpipe.base.quiet import hidden_stderr
 from tfpipe.data.manifest import read_manifest
 from tfpipe.training import run_folder
 from tfpipe.training.config import RunConfig
@@ -22,8 +23,11 @@ def work(config: RunConfig) -> int:
     else:
         # Wrong records are said at once, before TensorFlow takes seconds to load.
         read_manifest(config.data.records_dir)
-        from tfpipe.training.run import train
+        with hidden_stderr():
+            from tfpipe.training import provenance
+            from tfpipe.training.run import train
 
+            provenance.device()
         record = train(config)
     diverged = record.status["status"] == "diverged"
     return cli.EXIT_DIVERGED if diverged else cli.EXIT_OK

@@ -59,5 +59,5 @@ def test_a_second_writer_is_refused_and_a_dead_one_frees_the_folder(tmp_path):
 
 
 def test_too_little_space_is_said_before_writing(tmp_path):
-    with pytest.raises(OSError, match="free disk space at .* must be at least"):
+    with pytest.raises(OSError, match=r"free disk space at .* must be at least"):
         files.check_free_space(tmp_path / "not" / "there", 10**18)

@@ -129,7 +129,7 @@ def test_a_part_of_a_file(tmp_path):
 @pytest.mark.parametrize("name", ["absent", "empty"])
 def test_no_pictures_says_where_to_get_some(lay, tmp_path, name):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match="image_dir must be a folder or .zip") as error:
+    with pytest.raises(ValueError, match="image_dir must be a folder") as error:
         list_pictures(tmp_path / name, tmp_path / "spool")
     for words in (
         "kaggle competitions download -c dogs-vs-cats",

@@ -1,6 +1,5 @@
 """One run from its first line to its last, and every way to interrupt it."""
 
-import dataclasses
 import hashlib
 import json
 import os
@@ -20,24 +19,56 @@ STEPS = 5
 CLOCKS = ("_seconds", "_per_second")
 
 
+# Dropout draws from a generator whose state has to survive, too.
+OWN_MODEL = """
+import keras
+def tiny(image_shape, num_classes):
+    return keras.Sequential([
+        keras.Input(image_shape), keras.layers.AveragePooling2D(4),
+        keras.layers.Flatten(), keras.layers.Dropout(0.3),
+        keras.layers.Dense(num_classes, activation="softmax")])
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_model(tmp_path_factory):
+    """The file of a model of a person's own, importable."""
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "own_model.py").write_text(OWN_MODEL)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        yield folder / "own_model.py"
+
+
+@pytest.fixture(scope="module")
+def whole(records_dir, tmp_path_factory):
+    """Digests of unbroken runs of 2 and 3 epochs."""
+    digests = {}
+    for epochs in (2, 3):
+        runs_dir = tmp_path_factory.mktemp(f"whole{epochs}")
+        config = small_config(records_dir, runs_dir).replace(epochs=epochs)
+        digests[epochs] = digest(train(config, say=quiet).folder)
+    return digests
+
+
 @pytest.fixture
 def configure(records_dir, tmp_path):
     """Return a function that makes small RunConfigs."""
+    config = small_config(records_dir, tmp_path / "runs")
+    return lambda **values: config.replace(**values)
 
-    def configure(**values):
-        small = {
-            "records_dir": str(records_dir),
-            "runs_dir": str(tmp_path / "runs"),
-            "model": "small_cnn",
-            "image_size": 16,
-            "batch_size": 8,
-            "epochs": 2,
-            "optimizer": "adam",
-            "learning_rate": 1e-3,
-        }
-        return RunConfig.of(**(small | values))
 
-    return configure
+def small_config(records_dir, runs_dir):
+    return RunConfig.of(
+        records_dir=str(records_dir),
+        runs_dir=str(runs_dir),
+        model="own_model:tiny",
+        image_size=16,
+        batch_size=8,
+        epochs=2,
+        optimizer="adam",
+        learning_rate=1e-3,
+    )
 
 
 class StopAt(keras.callbacks.Callback):
@@ -77,7 +108,7 @@ def digest(folder):
 
 def test_a_run_writes_its_folder(configure):
     lines = []
-    record = train(configure(), say=lines.append)
+    record = train(configure(model="small_cnn"), say=lines.append)
     folder = record.folder
     assert folder.name == ("adam-lr0.001-image_size16-batch_size8-modelsmall_cnn-s0")
     assert {path.name for path in folder.iterdir()} == {
@@ -118,12 +149,9 @@ def test_validation_numbers_are_those_of_the_stored_predictions(configure):
     assert record.evaluations[0]["val_loss"] == pytest.approx(loss, abs=1e-3)
 
 
-def test_the_same_settings_give_the_same_numbers(configure, tmp_path):
-    first = train(configure(), say=quiet)
-    again = train(configure(runs_dir=str(tmp_path / "again")), say=quiet)
-    assert digest(first.folder) == digest(again.folder)
-    other = train(configure(seed=1), say=quiet)
-    assert digest(first.folder) != digest(other.folder)
+def test_numbers_come_from_the_settings_and_the_seed(configure, whole):
+    assert digest(train(configure(), say=quiet).folder) == whole[2]
+    assert digest(train(configure(seed=1), say=quiet).folder) != whole[2]
 
 
 def test_every_optimizer_of_a_seed_starts_alike_and_sees_one_order(configure):
@@ -135,9 +163,8 @@ def test_every_optimizer_of_a_seed_starts_alike_and_sees_one_order(configure):
 
 
 @pytest.mark.parametrize("stop_at", [1, 3, STEPS, STEPS + 2, 2 * STEPS])
-def test_a_stopped_run_continues_to_the_same_numbers(configure, tmp_path, stop_at):
-    whole = train(configure(), say=quiet)
-    config = configure(runs_dir=str(tmp_path / "stopped"))
+def test_a_stopped_run_continues_to_the_same_numbers(configure, whole, stop_at):
+    config = configure()
     with pytest.raises(KeyboardInterrupt):
         train(config, callbacks=[StopAt(stop_at)], say=quiet)
     stopped = run_folder.read_run(run_folder.run_folder(config))
@@ -145,7 +172,7 @@ def test_a_stopped_run_continues_to_the_same_numbers(configure, tmp_path, stop_a
     assert stopped.status["step"] == stop_at
     continued = train(config, say=quiet)
     assert continued.status["status"] == "done"
-    assert digest(continued.folder) == digest(whole.folder)
+    assert digest(continued.folder) == whole[2]
 
 
 def test_sigterm_saves_too(configure):
@@ -154,28 +181,20 @@ def test_sigterm_saves_too(configure):
     assert type(caught.value).__name__ == "Terminated"
 
 
-def test_a_failed_run_says_so_and_continues_from_its_last_checkpoint(
-    configure, tmp_path
-):
-    whole = train(configure(), say=quiet)
-    config = configure(runs_dir=str(tmp_path / "failed"))
+def test_a_failed_run_says_so_and_continues_from_its_last_checkpoint(configure, whole):
+    config = configure()
     with pytest.raises(RuntimeError):
         train(config, callbacks=[StopAt(STEPS + 2, None)], say=quiet)
     failed = run_folder.read_run(run_folder.run_folder(config))
     assert failed.status["status"] == "failed"
     assert failed.status["reason"] == "RuntimeError: a fault"
-    assert digest(train(config, say=quiet).folder) == digest(whole.folder)
+    assert digest(train(config, say=quiet).folder) == whole[2]
 
 
-def test_more_epochs_continue_a_finished_run(configure, tmp_path):
-    long = train(configure(epochs=3), say=quiet)
-    config = configure(epochs=1, runs_dir=str(tmp_path / "extended"))
-    train(config, say=quiet)
-    extended = train(
-        dataclasses.replace(config, run=dataclasses.replace(config.run, epochs=3)),
-        say=quiet,
-    )
-    assert digest(extended.folder) == digest(long.folder)
+def test_more_epochs_continue_a_finished_run(configure, whole):
+    train(configure(epochs=1), say=quiet)
+    extended = train(configure(epochs=3), say=quiet)
+    assert digest(extended.folder) == whole[3]
 
 
 def test_a_finished_run_is_left_alone(configure):
@@ -240,22 +259,21 @@ def test_early_stopping_stops_and_stays_stopped(configure):
 
 
 def test_divergence_ends_a_run_at_its_step(configure):
-    record = train(configure(optimizer="sgd", learning_rate=1e30), say=quiet)
+    config = configure(model="small_cnn", optimizer="sgd", learning_rate=1e30)
+    record = train(config, say=quiet)
     assert record.status["status"] == "diverged"
     assert record.status["reason"].startswith("loss is not finite at step")
     assert record.is_finished(2)
 
 
-def test_a_torn_checkpoint_is_passed_over(configure, tmp_path):
-    whole = train(configure(epochs=3), say=quiet)
-    config = configure(runs_dir=str(tmp_path / "torn"))
-    folder = train(config, say=quiet).folder
+def test_a_torn_checkpoint_is_passed_over(configure, whole):
+    folder = train(configure(), say=quiet).folder
     newest = max((folder / "checkpoint").glob("*.npz"))
     newest.write_bytes(newest.read_bytes()[:-100])
     lines = []
-    train(config.replace(epochs=3), say=lines.append)
+    train(configure(epochs=3), say=lines.append)
     assert any(newest.name in line and "damaged" in line for line in lines)
-    assert digest(folder) == digest(whole.folder)
+    assert digest(folder) == whole[3]
 
 
 def test_only_torn_checkpoints_are_an_error(configure):
@@ -343,32 +361,29 @@ def test_saved_models_take_pixels_and_need_nothing_of_ours(configure, records_di
         )
 
 
-def test_a_persons_own_callback_and_code_are_taken(configure, tmp_path, monkeypatch):
-    (tmp_path / "mine.py").write_text(
-        "import keras\n"
-        "def flat(shape, classes):\n"
-        "    return keras.Sequential([keras.Input(shape), keras.layers.Flatten(),\n"
-        "        keras.layers.Dropout(0.5),\n"
-        "        keras.layers.Dense(classes, activation='softmax')])\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
+def test_a_persons_own_callback_is_driven(configure):
     seen = []
     callback = keras.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, logs: seen.append((epoch, sorted(logs)))
     )
-    config = configure(model="mine:flat")
-    record = train(config, callbacks=[callback], say=quiet)
+    train(configure(), callbacks=[callback], say=quiet)
     names = ["accuracy", "loss", "val_accuracy", "val_loss"]
     assert seen == [(0, names), (1, names)]
-    assert len(record.facts["own_code_sha256"]["mine:flat"]) == 64
-    (tmp_path / "mine.py").write_text((tmp_path / "mine.py").read_text() + "# more\n")
+
+
+def test_a_changed_model_of_ones_own_is_not_continued(configure, own_model):
+    record = train(configure(), say=quiet)
+    assert len(record.facts["own_code_sha256"]["own_model:tiny"]) == 64
+    own_model.write_text(OWN_MODEL + "# other\n")
     with pytest.raises(ValueError, match="own_code_sha256"):
-        train(config.replace(epochs=3), say=quiet)
+        train(configure(epochs=3), say=quiet)
+    own_model.write_text(OWN_MODEL)
 
 
 def test_a_collapsed_epoch_is_explained(configure):
     lines = []
-    train(configure(optimizer="sgd", learning_rate=1e-9, epochs=1), say=lines.append)
+    values = {"model": "small_cnn", "optimizer": "sgd", "learning_rate": 1e-9}
+    train(configure(epochs=1, **values), say=lines.append)
     text = "\n".join(lines)
     assert "is answered for every picture" in text
     assert "is about ln 2 = 0.693: the run has not left its start" in text

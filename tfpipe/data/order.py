@@ -36,8 +36,8 @@ def _splitmix64(state: np.uint64, index: NDArray[np.uint64]) -> NDArray[np.uint6
     mixed = state + (index + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed ^= mixed >> np.uint64(31)
-    return mixed
+    keys: NDArray[np.uint64] = mixed ^ (mixed >> np.uint64(31))
+    return keys
 
 
 def order_fingerprint(source_ids: Ids) -> str:

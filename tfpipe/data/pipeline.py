@@ -8,10 +8,6 @@ parallel, in a fixed number of threads; pictures stay uint8 until the batch is m
 """
 
 import itertools
-import os
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
 from pathlib import Path
 from typing import Any
 

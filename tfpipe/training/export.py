@@ -16,8 +16,12 @@ def save_model(model: keras.Model, path: Path) -> None:
     Input [batch, size, size, 3], output softmax probabilities [batch, classes].
     Any Keras opens it without this package.
     """
+    # A copy without the optimizer, whose class others may not have; Keras's own
+    # clone_model copies that, too.
+    plain = type(model).from_config(model.get_config())
+    plain.set_weights(model.get_weights())
     inputs = keras.Input(model.input_shape[1:], name="pixels")
-    outputs = model(keras.layers.Rescaling(SCALE, dtype="float32")(inputs))
+    outputs = plain(keras.layers.Rescaling(SCALE, dtype="float32")(inputs))
     exported = keras.Model(inputs, outputs, name=model.name)
     # Keras chooses the format by the file's ending, so this name ends in it too.
     aside = path.with_name(f"aside-{path.name}")

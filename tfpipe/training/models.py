@@ -88,7 +88,7 @@ def _scaled_as_expected(inputs: Any, module: Any) -> Any:
 
 
 def _small_cnn(shape: tuple[int, ...], num_classes: int) -> Any:
-    """Return a convnet of some 94,000 weights for quick looks."""
+    """Return a convnet for quick looks: 356,000 weights at 32 pixels."""
     inputs = keras.Input(shape)
     features = inputs
     for filters in (32, 64, 128):
@@ -96,8 +96,9 @@ def _small_cnn(shape: tuple[int, ...], num_classes: int) -> Any:
             features
         )
         features = keras.layers.MaxPooling2D()(features)
-    pooled = keras.layers.GlobalAveragePooling2D()(features)
-    return keras.Model(inputs, _softmax(pooled, num_classes), name="small_cnn")
+    flat = keras.layers.Flatten()(features)
+    hidden = keras.layers.Dense(128, activation="relu")(flat)
+    return keras.Model(inputs, _softmax(hidden, num_classes), name="small_cnn")
 
 
 def _softmax(features: Any, num_classes: int) -> Any:
@@ -108,11 +109,15 @@ def _softmax(features: Any, num_classes: int) -> Any:
 
 def _own_model(name: str, shape: tuple[int, ...], num_classes: int) -> Any:
     model = _load_own(name)(shape, num_classes)
+    # Only these can be copied for export; Keras has no public name for the second.
+    pixels = keras.Input(shape)
+    kinds = (keras.Sequential, type(keras.Model(pixels, pixels)))
     expected = (None, num_classes)
-    if not isinstance(model, keras.Model) or model.output_shape != expected:
+    if not isinstance(model, kinds) or model.output_shape != expected:
         got = getattr(model, "output_shape", type(model).__name__)
         raise ValueError(
-            f"{name} must return a Keras model with output shape {expected}, got {got}"
+            f"{name} must return a Sequential or functional Keras model with output "
+            f"shape {expected}, got {got}"
         )
     return model
 
