@@ -1,5 +1,5 @@
 # Set-up, checks, tests and the demo. BUILD.md names the plain commands behind them.
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || echo python3)
 VENV = .venv
 BIN = $(VENV)/bin
 

@@ -16,7 +16,7 @@ setup(
     license_files=["LICENSE"],
     packages=find_packages(include=["tfpipe", "tfpipe.*"]),
     package_data={"tfpipe": ["py.typed"]},
-    python_requires=">=3.10,<3.14",
+    python_requires=">=3.11,<3.14",
     install_requires=[
         "absl-py>=2",
         "google-crc32c>=1.5",

@@ -96,12 +96,19 @@ def _raise_terminated(signum: int, frame: types.FrameType | None) -> None:
 
 def _refuse_unsupported_system() -> None:
     if sys.platform not in ("linux", "darwin"):
-        print(
-            f"error: system must be Linux or macOS, got {sys.platform}; "
-            "on Windows run tfpipe inside WSL 2",
-            file=sys.stderr,
+        problem = (
+            f"system must be Linux or macOS, got {sys.platform}; on Windows run tfpipe "
+            "inside WSL 2"
         )
-        sys.exit(EXIT_WRONG_INPUT)
+    elif not (3, 11) <= sys.version_info[:2] <= (3, 13):
+        problem = (
+            f"Python must be 3.11 to 3.13, got {sys.version.split()[0]}; Keras 3.15 "
+            "and TensorFlow 2.21 run on no other"
+        )
+    else:
+        return
+    print(f"error: {problem}", file=sys.stderr)
+    sys.exit(EXIT_WRONG_INPUT)
 
 
 def parse_flags(config_class: type[Config], argv: Sequence[str]) -> Config:

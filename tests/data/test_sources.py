@@ -17,7 +17,7 @@ OTHERS = {"c/notes.txt": b"", "a/.hidden.jpg": b"", "__MACOSX/a/cat.0.jpg": b""}
 def test_a_folder(lay, tmp_path):
     listing = list_pictures(lay({**PICTURES, **OTHERS}), tmp_path / "spool")
     assert read_all(listing) == PICTURES
-    assert listing.notes == ("left out 1 files that are no pictures",)
+    assert listing.notes == ("left out 1 file that is no picture",)
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
@@ -26,7 +26,7 @@ def test_a_zip_agrees_with_its_folder(pack, tmp_path, method):
         pack({**PICTURES, **OTHERS}, method=method), tmp_path / "spool"
     )
     assert read_all(listing) == PICTURES
-    assert listing.notes == ("left out 1 files that are no pictures",)
+    assert listing.notes == ("left out 1 file that is no picture",)
     assert not (tmp_path / "spool").exists()
 
 

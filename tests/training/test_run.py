@@ -387,3 +387,4 @@ def test_a_collapsed_epoch_is_explained(configure):
     text = "\n".join(lines)
     assert "is answered for every picture" in text
     assert "is about ln 2 = 0.693: the run has not left its start" in text
+    assert "try --learning_rate=0.01 or --learning_rate=1e-10" in text

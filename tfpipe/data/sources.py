@@ -133,7 +133,12 @@ def list_pictures(image_dir: Path, spool_dir: Path) -> Listing:
         if places:
             num_others = len(visible) - len(places)
             if num_others:
-                notes.append(f"left out {num_others:,} files that are no pictures")
+                files = (
+                    "1 file that is"
+                    if num_others == 1
+                    else f"{num_others:,} files that are"
+                )
+                notes.append(f"left out {files} no picture{'s' * (num_others > 1)}")
             return Listing(places=places, notes=tuple(notes))
         name = _choose_zip(shown, visible, notes)
         shown = f"{shown}/{name}"

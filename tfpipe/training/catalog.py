@@ -146,6 +146,18 @@ def own_code_sha256(name: str) -> str:
     return files.file_sha256(Path(spec.origin))
 
 
+def suggest_rates(optimizer: str, rate: float) -> list[float]:
+    """Return learning rates worth a try where `rate` has led nowhere, best first.
+
+    Keras's default comes first where it is larger; else a tenth, since a rate at or
+    above the default more often breaks a deep net's start than it is too small.
+    """
+    row = OPTIMIZERS.get(optimizer)
+    if row and rate < row.default_rate:
+        return [row.default_rate, rate / 10]
+    return [rate / 10]
+
+
 def describe_rate(optimizer: str, rate: float) -> str:
     """Say where a learning rate stands: the experiment's, and Keras's default."""
     notes = ["the experiment's"] if rate == EXPERIMENT_RATE else []

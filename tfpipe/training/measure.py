@@ -92,9 +92,7 @@ def save_predictions(path: Path, source_ids: Any, evaluation: Evaluation) -> Non
         )
 
 
-def describe_collapse(
-    evaluation: Evaluation, class_names: tuple[str, ...], learning_rate: float
-) -> str:
+def describe_collapse(evaluation: Evaluation, class_names: tuple[str, ...]) -> str:
     """Say so where one class is answered for (nearly) every picture, else ""."""
     shares = evaluation.predicted_shares
     answered = int(np.argmax(shares))
@@ -102,7 +100,7 @@ def describe_collapse(
         return ""
     every = "every picture" if shares[answered] == 1 else f"{shares[answered]:.1%}"
     line = (
-        f"  {class_names[answered]!r} is answered for {every}: val_accuracy "
+        f"{class_names[answered]!r} is answered for {every}: val_accuracy "
         f"{evaluation.accuracy:.4f} is the share of one class"
     )
     chance = float(np.log(len(class_names)))
@@ -111,8 +109,4 @@ def describe_collapse(
             f", loss {evaluation.loss:.3f} is about ln {len(class_names)} = "
             f"{chance:.3f}: the run has not left its start"
         )
-    return (
-        f"{line}.\n  Some runs leave this state after more epochs; if this one does "
-        f"not, try --learning_rate={learning_rate / 10:g} or "
-        f"{learning_rate * 10:g}, or --optimizer=rmsprop."
-    )
+    return line

@@ -22,6 +22,7 @@ from tfpipe.base.signals import Postponed, postponed_signals
 from tfpipe.data import order
 from tfpipe.data.pipeline import Batches, Source
 from tfpipe.training import (
+    catalog,
     curves,
     events,
     export,
@@ -113,6 +114,7 @@ class _Run:
         )
         self.events: events.EventWriters | None = None
         self.measured: list[float] = []
+        self.advised = False
 
     # Preparing
 
@@ -378,11 +380,7 @@ class _Run:
             f"{format_seconds(position.train_seconds)} + "
             f"{format_seconds(eval_seconds)} evaluation"
         )
-        collapse = measure.describe_collapse(
-            evaluation, self.class_names, config.optimizer.learning_rate
-        )
-        if collapse:
-            self.say(collapse)
+        self._say_collapse(measure.describe_collapse(evaluation, self.class_names))
         if evaluation.accuracy > position.best_val_accuracy:
             position.best_val_accuracy = evaluation.accuracy
             export.save_model(self.model, self.folder / run_folder.BEST_MODEL)
@@ -395,6 +393,20 @@ class _Run:
             position.begin_epoch()
         self.save("running", "")
         self._draw()
+
+    def _say_collapse(self, collapse: str) -> None:
+        if not collapse:
+            return
+        self.say(f"  {collapse}")
+        if not self.advised:
+            self.advised = True
+            optimizer = self.config.optimizer
+            rates = catalog.suggest_rates(optimizer.optimizer, optimizer.learning_rate)
+            flags = " or ".join(f"--learning_rate={rate:g}" for rate in rates)
+            self.say(
+                "  some runs leave this state after more epochs; if this one does not, "
+                f"try {flags}"
+            )
 
     # Keeping
 

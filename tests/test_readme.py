@@ -1,0 +1,104 @@
+"""What the README tells people to type works."""
+
+import re
+import resource
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tfpipe import cli
+
+ROOT = Path(__file__).parents[1]
+READMES = ("README.md", "README.zh.md")
+
+
+def code_blocks(readme, language):
+    text = (ROOT / readme).read_text(encoding="utf-8")
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+def commands(readme):
+    lines = "".join(code_blocks(readme, "console")).splitlines()
+    return [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+
+
+def config_class(words):
+    if words[1] == "-m":
+        name, rest = words[2], words[3:]
+    else:
+        name, rest = "tfpipe." + Path(words[1]).stem, words[2:]
+    from tfpipe.comparison.study import CompareConfig
+    from tfpipe.data.convert import ConvertConfig
+    from tfpipe.data.demo_set import DemoConfig
+    from tfpipe.training.config import RunConfig
+
+    classes = {
+        "tfpipe.train": RunConfig,
+        "tfpipe.compare": CompareConfig,
+        "tfpipe.make_records": ConvertConfig,
+        "tfpipe.make_demo_images": DemoConfig,
+    }
+    return classes[name], rest
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_every_command_parses(readme):
+    parsed = 0
+    for command in commands(readme):
+        words = shlex.split(command)
+        if words[0] == "python" and "--optimizer=adm" not in words:
+            kind, rest = config_class(words)
+            cli.parse_flags(kind, rest)
+            parsed += 1
+    assert parsed >= 5
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_the_error_shown_is_the_error_given(readme):
+    block = next(b for b in code_blocks(readme, "console") if "=adm" in b)
+    command, expected = block.strip().split("\n")
+    words = [sys.executable, *shlex.split(command.removeprefix("$ "))[1:]]
+    result = subprocess.run(words, capture_output=True, text=True, cwd=ROOT)
+    assert (result.returncode, result.stderr.strip()) == (2, expected)
+
+
+def test_both_languages_show_the_same_commands():
+    english, chinese = (commands(readme) for readme in READMES)
+    assert english == chinese
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_links_lead_somewhere(readme):
+    text = (ROOT / readme).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        if not target.startswith("http"):
+            assert (ROOT / target).exists(), target
+
+
+@pytest.mark.slow
+def test_the_demo_runs_as_the_readme_says(tmp_path):
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    for name in listed.stdout.splitlines():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    command = ["make", "-o", "setup", "demo", f"BIN={Path(sys.executable).parent}"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "tensorboard --logdir demo/runs" in result.stdout
+    rows = re.findall(r"^\| (\w+ 1e-\d) +\| (0\.\d+)", result.stdout, re.MULTILINE)
+    finals = {run: float(accuracy) for run, accuracy in rows}
+    assert len(finals) == 4
+    assert max(finals.values()) > 0.9
+    assert min(finals.values()) < 0.6
+    for name in ("comparison.png", "report.md", "results.csv"):
+        assert (tmp_path / "demo/runs/report" / name).stat().st_size > 500
+    # Kilobytes on Linux, bytes on macOS; of the largest process.
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit
+    assert peak < 3e9
