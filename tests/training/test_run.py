@@ -126,7 +126,7 @@ def test_a_run_writes_its_folder(configure):
     ] == [6, 7]
     text = "\n".join(lines)
     assert "learning rate 0.001 (Keras's default for adam)" in text
-    assert "it cannot stop this run of 2 epochs" in text
+    assert "it cannot stop a run of 2 epochs" in text
     assert "tensorboard --logdir" in text
 
 

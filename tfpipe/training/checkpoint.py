@@ -28,9 +28,11 @@ def save_checkpoint(folder: Path, arrays: list[Any], position: dict[str, Any]) -
     # The description comes last: a checkpoint without one was never finished.
     facts = {"sha256": files.file_sha256(path), "position": position}
     files.write_json(path.with_suffix(".json"), facts)
-    for old in sorted(folder.glob("step-*.json"))[:-KEEP]:
-        old.unlink()
-        old.with_suffix(".npz").unlink(missing_ok=True)
+    # Descriptions go first, and arrays that a kill left without one go, too.
+    kept = {described.stem for described in sorted(folder.glob("step-*.json"))[-KEEP:]}
+    for old in sorted(folder.glob("step-*")):
+        if old.stem not in kept:
+            old.unlink()
 
 
 def load_checkpoint(folder: Path) -> tuple[list[Any], dict[str, Any], list[str]] | None:

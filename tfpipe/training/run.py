@@ -168,6 +168,7 @@ class _Run:
         self.write_status("running", "")
 
     def _begin(self, facts: dict[str, Any]) -> None:
+        files.check_free_space(self.folder, state.disk_bytes(self.variables))
         run_folder.clear(self.folder)
         lines: list[str] = []
         self.model.summary(print_fn=lines.append)

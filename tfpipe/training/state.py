@@ -1,10 +1,12 @@
 """What makes a run exact: where it stands, and its variables by position."""
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from tfpipe.training import checkpoint
 
@@ -35,6 +37,16 @@ class Position:
         """Start the next epoch's counts and sums."""
         self.epoch_step = self.num_correct = self.num_examples = 0
         self.loss_sum = self.train_seconds = 0.0
+
+
+def disk_bytes(variables: list[Any]) -> int:
+    """Return about how many bytes a run of these variables writes in all.
+
+    The checkpoints kept and the one being written, twice the model, and 16 MB for
+    curves and lines.
+    """
+    sizes = [math.prod(v.shape) * np.dtype(v.dtype).itemsize for v in variables]
+    return (checkpoint.KEEP + 3) * int(sum(sizes)) + (16 << 20)
 
 
 def save_state(folder: Path, variables: list[Any], position: Position) -> None:

@@ -33,7 +33,7 @@ def describe_early_stopping(config: StoppingConfig, epochs: int) -> str:
     )
     # Keras waits `patience` epochs and never stops after the first.
     if max(config.patience, 1) >= epochs:
-        return f"{rule}; it cannot stop this run of {epochs} epochs"
+        return f"{rule}; it cannot stop a run of {epochs} epoch{'s' * (epochs > 1)}"
     return rule
 
 
