@@ -95,6 +95,7 @@ cli.run_binary("doc", Config, work)
         ("library", 1, "Traceback"),
         ("disk", 2, "error: disk must have room for out.npz, got a full disk"),
         ("SIGTERM", 143, ""),
+        ("SIGHUP", 143, ""),
         ("SIGINT", 130, ""),
     ],
 )

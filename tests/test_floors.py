@@ -19,6 +19,7 @@ HEAVY = {
     "tfpipe.training.run",
     "tfpipe.training.state",
     "tfpipe.training.stopping",
+    "tfpipe.training.writer",
 }
 
 

@@ -44,6 +44,8 @@ def run_binary(
         argv: the arguments behind the program's name; default `sys.argv[1:]`.
     """
     signal.signal(signal.SIGTERM, _raise_terminated)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup ignores it
+        signal.signal(signal.SIGHUP, _raise_terminated)
     _refuse_unsupported_system()
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:

@@ -13,7 +13,6 @@ stopped, and only draws one that is done: a table in the terminal; report.md,
 results.csv and the curves in report/ beside the runs.
 """
 
-import shlex
 import sys
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from tfpipe import cli
 from tfpipe.base import settings
 from tfpipe.comparison import page, results, study
 from tfpipe.comparison.study import CompareConfig
+from tfpipe.training import promise
 from tfpipe.training.config import RunConfig
 
 REPORT_DIR = "report"
@@ -47,8 +47,8 @@ def work(config: CompareConfig) -> int:
     print()
     page.print_page(outcome)
     print("\nwritten:", *paths, sep="\n  ")
-    print(f"curves side by side: tensorboard --logdir {shlex.quote(str(runs_dir))}")
-    print("there, set Smoothing to 0: smoothed curves show epochs that never were")
+    command = promise.tensorboard_command(config.run.runs_dir)
+    print(f"curves side by side: {command}")
     return cli.EXIT_DIVERGED if any(codes) else cli.EXIT_OK
 
 

@@ -12,7 +12,7 @@ from tfpipe import cli
 from tfpipe.base.quiet import hidden_stderr
 from tfpipe.data.manifest import read_manifest
 from tfpipe.training import run_folder
-from tfpipe.training.config import RunConfig
+from tfpipe.training.config import RunConfig, check_records
 
 
 def work(config: RunConfig) -> int:
@@ -22,7 +22,7 @@ def work(config: RunConfig) -> int:
         print(run_folder.describe_finished(record))
     else:
         # Wrong records are said at once, before TensorFlow takes seconds to load.
-        read_manifest(config.data.records_dir)
+        check_records(config, read_manifest(config.data.records_dir))
         with hidden_stderr():
             from tfpipe.training import provenance
             from tfpipe.training.run import train

@@ -77,7 +77,7 @@ def test_a_comparison_that_is_done_is_only_drawn(notebook_runs):
     assert "run 2 of 4: adam-lr0.0001-s0: done before, not trained again" in output
     assert "| adam 1e-4    | 0.6858" in output
     assert str(runs_dir / "report" / "comparison.png") in output
-    assert f"tensorboard --logdir {runs_dir}\n" in output
+    assert f"tensorboard --logdir {runs_dir} " in output
     assert "set Smoothing to 0" in output
     assert (runs_dir / "report" / "comparison.png").exists()
 

@@ -2,9 +2,10 @@ import re
 
 import pytest
 
-from tfpipe.base import settings
+from tfpipe.base import files, settings
 from tfpipe.comparison import study
 from tfpipe.comparison.study import CompareConfig
+from tfpipe.training import run_folder
 from tfpipe.training.config import RunConfig, run_name
 
 
@@ -170,3 +171,14 @@ def test_absent_records_are_refused(tmp_path):
     runs = plan(records_dir=str(tmp_path / "nowhere"))
     with pytest.raises(ValueError, match="nowhere"):
         study.check_records(runs)
+
+
+def test_a_run_that_another_process_trains_stops_the_comparison(tmp_path):
+    run = RunConfig.of(runs_dir=str(tmp_path))
+    folder = run_folder.run_folder(run)
+    folder.mkdir()
+    with (
+        files.FolderLock(folder),
+        pytest.raises(ValueError, match="got another process that trains it now"),
+    ):
+        study.train_runs([run], lambda run: ["false"])

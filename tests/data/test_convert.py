@@ -278,6 +278,24 @@ def test_interrupted_while_overwriting(flat, lay, make_records, contents, monkey
     assert contents(again.records_dir) == whole
 
 
+def test_stopped_in_publishing_it_can_start_again_with_other_settings(
+    flat, lay, make_records, contents, monkeypatch
+):
+    folder = lay(flat)
+    whole = contents(make_records(folder, "whole", num_shards=5).records_dir)
+
+    def stop(*arguments, **words):
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(publish.manifests, "write_manifest", stop)
+        make_records(folder)
+    with pytest.raises(ValueError, match="start again with --overwrite"):
+        make_records(folder, num_shards=5)
+    again = make_records(folder, num_shards=5, overwrite=True)
+    assert contents(again.records_dir) == whole
+
+
 def test_finished_blocks_are_not_scanned_again(flat, lay, make_records, monkeypatch):
     folder = lay({**flat, "cat.x.jpg": b""})
     with pytest.raises(ValueError, match="rejects must be at most"):

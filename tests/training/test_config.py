@@ -56,6 +56,8 @@ def test_identity_leaves_out_seed_epochs_and_places():
         ({"epochs": 1.5}, "epochs must be a whole number of at least 1, got 1.5"),
         ({"image_size": 4}, "image_size must be a whole number of at least 8, got 4"),
         ({"monitor": "f1"}, "monitor must be one of val_accuracy, .* got 'f1'"),
+        ({"model": "small_cnn", "weights": "imagenet"}, "weights must be none or a fi"),
+        ({"model": "a..b:c"}, "model must be one of .* got 'a..b:c'"),
         ({"run_name": "a/b"}, "run_name must be the name of one folder, got 'a/b'"),
     ],
 )

@@ -1,14 +1,21 @@
 import importlib
+import random
+import sys
+import types
 
 import keras
 import numpy as np
 import pytest
 
-from tfpipe.training import catalog, models
+from tfpipe.base.seeds import derive_seed
+from tfpipe.training import catalog, export, models
 from tfpipe.training.config import ModelConfig, OptimizerConfig
 
 OWN_MODEL = """
 import importlib
+import random
+import sys
+import types
 
 import keras
 def linear(image_shape, num_classes):
@@ -21,12 +28,17 @@ class Half(keras.optimizers.SGD):
     pass
 def not_one(learning_rate):
     return 3
+def logits(image_shape, num_classes):
+    return keras.Sequential([
+        keras.Input(image_shape), keras.layers.Flatten(),
+        keras.layers.Dense(num_classes)])
 """
 
 
 @pytest.fixture
 def own_code(tmp_path, monkeypatch):
     (tmp_path / "own_code.py").write_text(OWN_MODEL)
+    (tmp_path / "broken_code.py").write_text("import os\nos.nothing\n")
     monkeypatch.syspath_prepend(tmp_path)
 
 
@@ -82,6 +94,8 @@ def test_own_model_and_own_optimizer(own_code):
     [
         ("own_code:wrong", r"must return .* Keras model with output shape \(None, 3\)"),
         ("own_code:none", "got none called none"),
+        ("own_code:logits", "must answer probabilities that sum to 1"),
+        ("broken_code:f", "broken_code must import, got AttributeError: module"),
     ],
 )
 def test_own_models_that_do_not_fit_are_refused(own_code, name, message):
@@ -105,6 +119,53 @@ def test_weights_come_from_a_file(tmp_path, ending):
         ModelConfig(model="small_cnn", weights=path), 16, 2, seed=2
     )
     assert models.weights_sha256(loaded) == models.weights_sha256(model)
+
+
+def answers(model):
+    pictures = np.random.default_rng(0).random((2, 32, 32, 3), np.float32)
+    return np.asarray(model(pictures))
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_vgg16_from_a_file_answers_as_it_was_trained(tmp_path, monkeypatch, scaled):
+    # Caffe's scaling without the weights that belong to it, which can't be fetched.
+    with monkeypatch.context() as patch:
+        patch.setattr(models, "_vgg16_is_scaled", lambda weights: scaled)
+        trained = models.build_model(ModelConfig(), 32, 2, seed=1)
+    path = tmp_path / "best.keras"
+    copy = export.copy_model(trained)
+    copy.set_weights(trained.get_weights())
+    export.save_model(copy, path)
+    config = ModelConfig(weights=str(path))
+    again = models.build_model(config, 32, 2, seed=2)
+    np.testing.assert_allclose(answers(again), answers(trained), rtol=1e-5)
+
+
+def test_dropout_draws_from_its_own_stream_and_ours_alone():
+    def build(image_shape, num_classes):
+        flat = keras.layers.Flatten()
+        soft = keras.layers.Dense(num_classes, activation="softmax")
+        layers = [keras.Input(image_shape), flat, keras.layers.Dropout(0.5), soft]
+        return keras.Sequential(layers)
+
+    module = types.ModuleType("dropping")
+    module.build = build
+    states = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "dropping", module)
+        np.random.seed(3)
+        random.seed(3)
+        expected = (np.random.rand(), random.random())
+        np.random.seed(3)
+        random.seed(3)
+        for seed in (0, 0, 1):
+            config = ModelConfig(model="dropping:build")
+            model = models.build_model(config, 8, 2, seed=seed)
+            (state,) = (v for v in model.variables if "seed_generator" in v.path)
+            states.append(state.numpy().tolist())
+    assert states[0] == states[1] != states[2]
+    assert states[0][0] == derive_seed(0, "dropout", 0) % 2**31
+    assert (np.random.rand(), random.random()) == expected
 
 
 def test_weights_that_do_not_fit_are_refused(tmp_path):

@@ -1,5 +1,6 @@
 """One run from its first line to its last, and every way to interrupt it."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -10,9 +11,11 @@ import numpy as np
 import pytest
 
 from tfpipe.base import files
+from tfpipe.data.convert import ConvertConfig, convert
 from tfpipe.training import run_folder
 from tfpipe.training.config import RunConfig
 from tfpipe.training.run import train
+from tfpipe.training.writer import RunWriter
 
 # With batches of 8, 39 train pictures are 5 steps an epoch, the last of 7.
 STEPS = 5
@@ -114,7 +117,7 @@ def test_a_run_writes_its_folder(configure):
     assert {path.name for path in folder.iterdir()} == {
         ".lock",
         *run_folder.OWN_FILES,
-        *run_folder.OWN_FOLDERS,
+        *run_folder.OWN_PATTERNS,
     }
     assert record.status["status"] == "done"
     assert (record.status["epoch"], record.status["step"]) == (2, 2 * STEPS)
@@ -262,8 +265,144 @@ def test_divergence_ends_a_run_at_its_step(configure):
     config = configure(model="small_cnn", optimizer="sgd", learning_rate=1e30)
     record = train(config, say=quiet)
     assert record.status["status"] == "diverged"
-    assert record.status["reason"].startswith("loss is not finite at step")
+    assert "loss is not finite at step" in record.status["reason"]
     assert record.is_finished(2)
+    text = (record.folder / run_folder.STEPS).read_text()
+    assert "NaN" not in text
+
+
+def test_an_evaluation_that_is_not_finite_is_divergence_too(configure):
+    config = configure(model="small_cnn", optimizer="sgd", learning_rate=1e30)
+    record = train(config.replace(max_steps=1), say=quiet)
+    assert record.status["status"] == "diverged"
+    assert record.status["reason"] == "val_loss is not finite at step 1"
+    assert record.evaluations == []
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"max_steps": 7},
+        {"max_steps": STEPS},
+        {"epochs": 5, "patience": 1, "baseline": 1.1},
+    ],
+    ids=["cut", "cut at an epoch's end", "stopped early"],
+)
+def test_a_run_killed_behind_its_last_checkpoint_ends_as_it_had(
+    configure, tmp_path, monkeypatch, values
+):
+    config = configure(**values)
+    whole = train(config.replace(runs_dir=str(tmp_path / "whole")), say=quiet)
+    with monkeypatch.context() as patch:
+        patch.setattr(RunWriter, "draw", fail)
+        with pytest.raises(RuntimeError):
+            for _ in range(whole.status["epoch"] + 1):
+                with contextlib.suppress(RuntimeError):
+                    train(config, say=quiet)
+            raise RuntimeError
+    record = train(config, say=quiet)
+    assert record.status == whole.status
+    assert digest(record.folder) == digest(whole.folder)
+
+
+def fail(*arguments):
+    raise RuntimeError("a fault")
+
+
+def test_checkpoints_inside_an_epoch_change_nothing(configure, whole):
+    record = train(configure(checkpoint_minutes=1e-9), say=quiet)
+    assert digest(record.folder) == whole[2]
+
+
+def test_a_folder_of_other_files_is_left_alone(configure):
+    config = configure(run_name="project")
+    mine = run_folder.run_folder(config) / "train" / "cat.0.jpg"
+    mine.parent.mkdir(parents=True)
+    mine.write_bytes(b"mine")
+    for overwrite in (False, True):
+        with pytest.raises(ValueError, match=r"must be new or a run's, got .*'train'"):
+            train(config.replace(overwrite=overwrite), say=quiet)
+    assert mine.read_bytes() == b"mine"
+
+
+def test_overwriting_takes_only_what_a_run_wrote(configure):
+    folder = train(configure(epochs=1), say=quiet).folder
+    kept = [folder / "train" / "cat.0.jpg", folder / "notes.txt"]
+    for path in kept:
+        path.write_text("a person's own")
+    train(configure(epochs=1, overwrite=True), say=quiet)
+    assert all(path.read_text() == "a person's own" for path in kept)
+
+
+def test_overwriting_by_a_run_that_cannot_begin_keeps_the_old_one(configure):
+    config = configure(model="small_cnn", run_name="mine", epochs=1)
+    record = train(config, say=quiet)
+    with pytest.raises(ValueError, match="which is absent"):
+        train(config.replace(weights="typo.keras", overwrite=True), say=quiet)
+    assert run_folder.read_run(record.folder).status == record.status
+
+
+def test_a_run_that_cannot_begin_leaves_no_folder(configure, tmp_path):
+    with pytest.raises(ValueError, match="which is absent"):
+        train(configure(weights="typo.keras"), say=quiet)
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_a_model_that_cannot_be_saved_is_refused_before_it_is_trained(
+    configure, own_model, monkeypatch
+):
+    (own_model.parent / "unsaveable.py").write_text(
+        "import keras\n"
+        "class Mine(keras.layers.Layer):\n"
+        "    def __init__(self, what):\n"
+        "        super().__init__()\n"
+        "    def call(self, x):\n"
+        "        return x\n"
+        "def build(shape, classes):\n"
+        "    return keras.Sequential([keras.Input(shape), Mine(3),\n"
+        "        keras.layers.Flatten(),\n"
+        "        keras.layers.Dense(classes, activation='softmax')])\n"
+    )
+    with pytest.raises(ValueError, match="must be one that Keras can save and open"):
+        train(configure(model="unsaveable:build"), say=quiet)
+
+
+def test_lines_shorter_than_the_checkpoint_knows_are_refused(configure):
+    path = train(configure(), say=quiet).folder / run_folder.STEPS
+    os.truncate(path, path.stat().st_size - 10)
+    with pytest.raises(ValueError, match=r"steps.jsonl must hold the \d+ bytes"):
+        train(configure(epochs=3), say=quiet)
+
+
+def test_a_damaged_status_is_named(configure):
+    path = train(configure(), say=quiet).folder / run_folder.STATUS
+    path.write_text("{")
+    with pytest.raises(ValueError, match=r"status.json must be the JSON that a train"):
+        train(configure(), say=quiet)
+
+
+def test_records_without_validation_pictures_are_refused(
+    configure, image_dir, tmp_path
+):
+    records_dir = str(tmp_path / "all")
+    convert(
+        ConvertConfig(
+            image_dir=str(image_dir), records_dir=records_dir, validation_split=0.0
+        )
+    )
+    with pytest.raises(ValueError, match=r"validation split of .* must hold pictures"):
+        train(configure(records_dir=records_dir), say=quiet)
+
+
+def test_a_callback_can_stop_inside_an_epoch(configure):
+    class Enough(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            self.model.stop_training = batch == 1
+
+    record = train(configure(), callbacks=[Enough()], say=quiet)
+    assert record.status["status"] == "stopped_early"
+    assert record.status["reason"] == "a callback"
+    assert record.status["step"] == 2
 
 
 def test_a_torn_checkpoint_is_passed_over(configure, whole):
@@ -272,7 +411,7 @@ def test_a_torn_checkpoint_is_passed_over(configure, whole):
     newest.write_bytes(newest.read_bytes()[:-100])
     lines = []
     train(configure(epochs=3), say=lines.append)
-    assert any(newest.name in line and "damaged" in line for line in lines)
+    assert any("damaged" in line and newest.name in line for line in lines)
     assert digest(folder) == whole[3]
 
 

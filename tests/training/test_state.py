@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from tfpipe.training import checkpoint, state
-from tfpipe.training.state import Position
+from tfpipe.training.position import Position
 
 
 def variables(*shapes):

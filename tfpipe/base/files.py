@@ -8,13 +8,16 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import math
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 ASIDE_SUFFIX = ".aside"
+LOCK_ATTEMPTS = 5
 
 
 @contextlib.contextmanager
@@ -46,6 +49,30 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+@contextlib.contextmanager
+def path_aside(path: Path) -> Iterator[Path]:
+    """Give a path beside `path`, of the same ending, that becomes it as `open_aside`'s.
+
+    For writers that open files themselves and look at the ending.
+    """
+    aside = path.with_name(f"{path.stem}{ASIDE_SUFFIX}{path.suffix}")
+    try:
+        yield aside
+        sync_file(aside)
+        os.replace(aside, path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_file(path: Path) -> int:
+    """Make a file's bytes survive a power cut; return how many they are."""
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
+        return os.fstat(file.fileno()).st_size
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write `data` to `path` whole or not at all."""
     with open_aside(path) as file:
@@ -59,8 +86,15 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def append_json_line(path: Path, value: dict[str, Any]) -> None:
-    """Append `value` as one JSON line with one write; keys keep their order."""
-    line = json.dumps(value, ensure_ascii=False).encode() + b"\n"
+    """Append `value` as one JSON line with one write; keys keep their order.
+
+    A number that isn't finite, for which JSON has no word, is written as null.
+    """
+    finite = {
+        name: None if isinstance(item, float) and not math.isfinite(item) else item
+        for name, item in value.items()
+    }
+    line = json.dumps(finite, ensure_ascii=False, allow_nan=False).encode() + b"\n"
     with open(path, "ab", buffering=0) as file:
         file.write(line)
 
@@ -120,16 +154,20 @@ class FolderLock:
 
     def __enter__(self) -> "FolderLock":
         file = open(self.path, "a")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.close()
-            raise BlockingIOError(
-                f"{self.path.parent} must have one writer, got a second; "
-                "wait for the other process or stop it"
-            ) from None
-        self._file = file
-        return self
+        # A reader that asks `is_held` holds the lock for a moment, too.
+        for attempt in range(LOCK_ATTEMPTS):
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(0.02 * (attempt + 1))
+            else:
+                self._file = file
+                return self
+        file.close()
+        raise BlockingIOError(
+            f"{self.path.parent} must have one writer, got a second; "
+            "wait for the other process or stop it"
+        )
 
     def __exit__(self, *exception: object) -> None:
         if self._file is not None:

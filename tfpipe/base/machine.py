@@ -62,11 +62,6 @@ def cpu_flags() -> frozenset[str]:
     return frozenset(_cpuinfo("flags").split())
 
 
-def has_bf16_unit() -> bool:
-    """Tell whether the CPU multiplies bfloat16 in hardware (AMX or AVX-512)."""
-    return bool(cpu_flags() & {"amx_bf16", "avx512_bf16"})
-
-
 def describe() -> dict[str, object]:
     """Return the facts of this machine that change speeds or float results."""
     interesting = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16", "asimd")

@@ -32,6 +32,8 @@ class Progress:
                 rich.progress.TextColumn("{task.fields[note]}"),
                 console=console,
                 transient=True,
+                # What is printed meanwhile goes above the bar only on a terminal.
+                redirect_stdout=sys.stdout.isatty(),
             )
             self._task = self._bar.add_task(label, total=total, note="", rate="")
 

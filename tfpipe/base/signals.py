@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, raised where Ctrl-C would be, so that both are handled the same way."""
+    """SIGTERM or a closed terminal, raised where Ctrl-C would be."""
 
 
 class Postponed:
@@ -23,15 +23,15 @@ class Postponed:
 
     def raise_received(self) -> None:
         """Raise KeyboardInterrupt or Terminated if its signal has come."""
-        if self.received == signal.SIGTERM:
-            raise Terminated
-        if self.received is not None:
+        if self.received == signal.SIGINT:
             raise KeyboardInterrupt
+        if self.received is not None:
+            raise Terminated
 
 
 @contextlib.contextmanager
 def postponed_signals() -> Iterator[Postponed]:
-    """Hold SIGINT and SIGTERM back until the block asks or ends.
+    """Hold SIGINT, SIGTERM and SIGHUP back until the block asks or ends.
 
     Outside the main thread, where signals never arrive, nothing is held back.
     """
@@ -39,7 +39,9 @@ def postponed_signals() -> Iterator[Postponed]:
     if threading.current_thread() is not threading.main_thread():
         yield postponed
         return
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup ignores it
+        numbers.append(signal.SIGHUP)
     before = {number: signal.signal(number, postponed.handle) for number in numbers}
     try:
         yield postponed

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tfpipe.base import settings
+from tfpipe.base import files, settings
 from tfpipe.base.settings import setting
 from tfpipe.data import manifest
 from tfpipe.training import run_folder
@@ -20,6 +20,7 @@ from tfpipe.training.config import (
     StoppingConfig,
     run_name,
 )
+from tfpipe.training.config import check_records as check_run
 from tfpipe.training.run_folder import RunRecord
 
 EXPERIMENT = (("rmsprop", 1e-4), ("adam", 1e-4), ("sgd", 1e-4), ("adam", 1e-3))
@@ -174,13 +175,14 @@ def find_finished(run: RunConfig) -> RunRecord | None:
 
 
 def check_records(runs: Sequence[RunConfig]) -> None:
-    """Refuse to start where the records of a run can't be read.
+    """Refuse to start where a run can't be trained on its records.
 
     Raises:
-        ValueError: for a folder of records that is absent, half-written or too new.
+        ValueError: for a folder of records that is absent, half-written, too new, or
+            too small for the run.
     """
-    for folder in sorted({run.data.records_dir for run in runs}):
-        manifest.read_manifest(folder)
+    for run in runs:
+        check_run(run, manifest.read_manifest(run.data.records_dir))
 
 
 def describe_plan(
@@ -222,6 +224,12 @@ def train_runs(
             print(f"{header}: {status} before, not trained again", flush=True)
             codes.append(EXIT_DIVERGED if status == "diverged" else EXIT_DONE)
             continue
+        folder = run_folder.run_folder(run)
+        if files.FolderLock.is_held(folder):
+            raise ValueError(
+                f"{folder} must have one writer, got another process that trains it "
+                "now; wait until it ends, or stop it and give this command again"
+            )
         print(header, flush=True)
         codes.append(_train(command(run)))
         if codes[-1] != EXIT_DONE:

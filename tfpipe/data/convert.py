@@ -164,7 +164,10 @@ def convert(config: ConvertConfig) -> Manifest:
             finished = workplace.finished_equal(records_dir, settings)
             if finished:
                 workplace.remove_partial(partial)
-                print(f"{records_dir} holds these records already: nothing to do")
+                print(
+                    f"{records_dir} holds these records already, as names and sizes "
+                    "tell: nothing to do"
+                )
                 print_splits(finished)
                 print_next(records_dir)
                 return finished

@@ -5,6 +5,7 @@ depends on memory, shards or parallelism, and numpy is enough to recompute it.
 """
 
 import hashlib
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,3 +44,18 @@ def _splitmix64(state: np.uint64, index: NDArray[np.uint64]) -> NDArray[np.uint6
 def order_fingerprint(source_ids: Ids) -> str:
     """Return the sha256 of delivered ids as little-endian int64, 64 hex digits."""
     return hashlib.sha256(source_ids.astype("<i8").tobytes()).hexdigest()
+
+
+def check_delivered(source_ids: Any, expected: Ids) -> None:
+    """Make sure that a batch holds the records that were asked for, in order.
+
+    The ids of a batch come out of the records themselves.
+
+    Raises:
+        RuntimeError: where they don't agree.
+    """
+    if not np.array_equal(source_ids, expected):
+        raise RuntimeError(
+            f"a batch must hold the source ids {expected.tolist()}, got "
+            f"{np.asarray(source_ids).tolist()}"
+        )

@@ -8,6 +8,7 @@ parallel, in a fixed number of threads; pictures stay uint8 until the batch is m
 """
 
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -134,11 +135,17 @@ class Batches:
         ordered = order.epoch_order(ids, seed, epoch)
         return self.dataset(ordered[start_step * self.batch_size :])
 
-    def dataset(self, ids: Ids) -> Any:
-        """Return the batches of `ids` in the order given."""
-        return self.dataset_from(lambda: ids, len(ids))
+    def dataset(self, ids: Ids, *, with_ids: bool = False) -> Any:
+        """Return the batches of `ids` in the order given.
 
-    def dataset_from(self, make_ids: Any, num_ids: int) -> Any:
+        With `with_ids` a third element holds the source ids, int64 [batch], as the
+        records tell them.
+        """
+        return self.dataset_from(lambda: ids, len(ids), with_ids=with_ids)
+
+    def dataset_from(
+        self, make_ids: Callable[[], Ids], num_ids: int, *, with_ids: bool = False
+    ) -> Any:
         """Return the batches of the ids that `make_ids()` gives for each pass."""
         cores = machine.usable_cores()
 
@@ -148,21 +155,20 @@ class Batches:
             return tf.data.Dataset.from_tensor_slices(ids)
 
         def fetch(ids: Any) -> Any:
-            encoded, labels = tf.numpy_function(
-                self.source.store.fetch, [ids], [tf.string, tf.int64]
-            )
-            encoded.set_shape([None])
-            labels.set_shape([None])
-            return encoded, labels
+            kinds = [tf.string, tf.int64, tf.int64]
+            columns = tf.numpy_function(self.source.store.fetch, [ids], kinds)
+            for column in columns:
+                column.set_shape([None])
+            return tuple(columns)
 
-        def decode(encoded: Any, label: Any) -> Any:
-            return decode_picture(encoded, self.image_size, self.resize), label
+        def decode(encoded: Any, label: Any, source_id: Any) -> Any:
+            picture = decode_picture(encoded, self.image_size, self.resize)
+            return picture, label, source_id
 
-        def finish(pictures: Any, labels: Any) -> Any:
-            return (
-                tf.cast(pictures, tf.float32) / 255.0,
-                tf.one_hot(labels, self.source.num_classes),
-            )
+        def finish(pictures: Any, labels: Any, source_ids: Any) -> Any:
+            floats = tf.cast(pictures, tf.float32) / 255.0
+            one_hot = tf.one_hot(labels, self.source.num_classes)
+            return (floats, one_hot, source_ids) if with_ids else (floats, one_hot)
 
         dataset = (
             tf.data.Dataset.range(1)

@@ -1,6 +1,8 @@
 """Fetch records by source id, from memory or by positioned reads."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,8 +47,7 @@ class RecordStore:
             fetch = "memory" if fits else "file"
         self.fetch_mode = fetch
         self._descriptors = [os.open(path, os.O_RDONLY) for path in self._paths]
-        # Filled shard by shard as they are first touched, so that the first batch
-        # doesn't wait for all of them.
+        # Filled as they are first touched: who only evaluates loads no train shard.
         self._loaded: dict[int, bytes] = {}
         self._fault_met: ValueError | None = None
 
@@ -89,17 +90,27 @@ class RecordStore:
             self._loaded[shard] = self._paths[shard].read_bytes()
         return self._loaded[shard][offset : offset + size]
 
-    def fetch(self, source_ids: Ids) -> tuple[NDArray[np.object_], Ids]:
-        """Return (encoded pictures, labels int64) of a batch of ids."""
+    def fetch(self, source_ids: Ids) -> tuple[NDArray[np.object_], Ids, Ids]:
+        """Return (encoded pictures, labels, source ids) as a batch's records hold them.
+
+        Labels and ids are int64 [n].
+        """
         try:
             records = [self.record(int(source_id)) for source_id in source_ids]
         except ValueError as error:
             self._fault_met = error
             raise
         encoded = np.array([record.encoded for record in records], dtype=object)
-        return encoded, np.array([record.label for record in records], dtype=np.int64)
+        labels = np.array([record.label for record in records], dtype=np.int64)
+        found = np.array([record.source_id for record in records], dtype=np.int64)
+        return encoded, labels, found
 
-    def raise_fault(self) -> None:
-        """Raise again what `fetch` met, as it was before tf.data wrapped it."""
-        if self._fault_met:
-            raise self._fault_met
+    @contextlib.contextmanager
+    def faults_by_name(self) -> Iterator[None]:
+        """Raise a fault that `fetch` met as it was before tf.data wrapped it."""
+        try:
+            yield
+        except Exception as error:
+            if self._fault_met and error is not self._fault_met:
+                raise self._fault_met from None
+            raise

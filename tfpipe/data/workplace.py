@@ -82,6 +82,7 @@ def begin(partial: Path, identity: dict[str, Any], overwrite: bool) -> bool:
         except ValueError:
             if not overwrite:
                 raise
+            remove_moved(partial)
             remove_partial(partial)
         else:
             return True
@@ -134,6 +135,17 @@ def remove_partial(partial: Path) -> None:
     for folder in (SCAN, SHARDS, SPOOL, "."):
         with contextlib.suppress(OSError):  # absent, or not ours alone
             (partial / folder).rmdir()
+
+
+def remove_moved(partial: Path) -> None:
+    """Remove what a conversion stopped in publishing had moved into place already."""
+    if not is_cleared(partial):
+        return
+    names = [path.stem for path in (partial / SHARDS).glob("*.tfrecord-*.json")]
+    for name in manifests.dataset_files(names):
+        (partial.parent / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # absent
+        (partial.parent / manifests.INDEX_DIR).rmdir()
 
 
 def is_cleared(partial: Path) -> bool:

@@ -21,30 +21,20 @@ class OptimizerRow:
 
     class_path: str
     default_rate: float
-    arguments: dict[str, Any] = dataclasses.field(default_factory=dict)
-    note: str = ""
 
 
 OPTIMIZERS = {
-    "sgd": OptimizerRow("keras.optimizers:SGD", 0.01, note="no momentum"),
+    "sgd": OptimizerRow("keras.optimizers:SGD", 0.01),
     "rmsprop": OptimizerRow("keras.optimizers:RMSprop", 0.001),
-    "rmsprop_keras2": OptimizerRow(
-        "tfpipe.training.keras2:RMSpropKeras2",
-        0.001,
-        note="Keras 2's rule, epsilon outside the root: the notebook's rmsprop",
-    ),
+    "rmsprop_keras2": OptimizerRow("tfpipe.training.keras2:RMSpropKeras2", 0.001),
     "adam": OptimizerRow("keras.optimizers:Adam", 0.001),
-    "adamw": OptimizerRow("keras.optimizers:AdamW", 0.001, note="weight decay 0.004"),
+    "adamw": OptimizerRow("keras.optimizers:AdamW", 0.001),
     "nadam": OptimizerRow("keras.optimizers:Nadam", 0.001),
     "adamax": OptimizerRow("keras.optimizers:Adamax", 0.001),
     "adagrad": OptimizerRow("keras.optimizers:Adagrad", 0.001),
-    "adadelta": OptimizerRow(
-        "keras.optimizers:Adadelta", 0.001, note="its paper's rate is 1.0"
-    ),
+    "adadelta": OptimizerRow("keras.optimizers:Adadelta", 0.001),
     "ftrl": OptimizerRow("keras.optimizers:Ftrl", 0.001),
-    "lion": OptimizerRow(
-        "keras.optimizers:Lion", 0.001, note="wants a smaller rate than adam"
-    ),
+    "lion": OptimizerRow("keras.optimizers:Lion", 0.001),
     "lamb": OptimizerRow("keras.optimizers:Lamb", 0.001),
 }
 
@@ -124,7 +114,8 @@ def _check_name(what: str, name: str, known: Any, own_form: str) -> None:
 def is_own(name: str) -> bool:
     """Tell whether a name means a person's own code: `package.module:attribute`."""
     module, colon, attribute = name.partition(":")
-    return bool(colon) and module.replace(".", "a").isidentifier() and bool(attribute)
+    parts = module.split(".")
+    return bool(colon and attribute) and all(part.isidentifier() for part in parts)
 
 
 def own_code_sha256(name: str) -> str:
@@ -146,16 +137,19 @@ def own_code_sha256(name: str) -> str:
     return files.file_sha256(Path(spec.origin))
 
 
-def suggest_rates(optimizer: str, rate: float) -> list[float]:
-    """Return learning rates worth a try where `rate` has led nowhere, best first.
+def advise_rate(optimizer: str, rate: float) -> str:
+    """Say which learning rates are worth a try where `rate` has led nowhere.
 
-    Keras's default comes first where it is larger; else a tenth, since a rate at or
-    above the default more often breaks a deep net's start than it is too small.
+    Keras's default where it is larger; and a tenth, since a rate at or above the
+    default more often breaks a deep net's start than it is too small.
     """
     row = OPTIMIZERS.get(optimizer)
-    if row and rate < row.default_rate:
-        return [row.default_rate, rate / 10]
-    return [rate / 10]
+    rates = [row.default_rate] if row and rate < row.default_rate else []
+    flags = " or ".join(f"--learning_rate={value:g}" for value in [*rates, rate / 10])
+    return (
+        "some runs leave this state after more epochs; if this one does not, "
+        f"try {flags}"
+    )
 
 
 def describe_rate(optimizer: str, rate: float) -> str:

@@ -47,7 +47,11 @@ def load_checkpoint(folder: Path) -> tuple[list[Any], dict[str, Any], list[str]]
     damaged: list[str] = []
     for description in descriptions:
         path = description.with_suffix(".npz")
-        facts = json.loads(description.read_text(encoding="utf-8"))
+        try:
+            facts = json.loads(description.read_text(encoding="utf-8"))
+        except ValueError:
+            damaged.append(description.name)
+            continue
         if path.exists() and files.file_sha256(path) == facts["sha256"]:
             with np.load(path) as stored:
                 arrays = [stored[f"arr_{index}"] for index in range(len(stored.files))]

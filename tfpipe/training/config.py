@@ -6,6 +6,7 @@ from typing import Any
 
 from tfpipe.base import settings
 from tfpipe.base.settings import setting
+from tfpipe.data.manifest import Manifest
 from tfpipe.training import catalog
 
 MAX_NAME_LENGTH = 120
@@ -71,6 +72,11 @@ class ModelConfig(Group):
         """Refuse wrong values."""
         super().__post_init__()
         catalog.check_model(self.model)
+        if self.weights == "imagenet" and self.model not in catalog.APPLICATIONS:
+            raise ValueError(
+                "weights must be none or a file for a model that isn't of "
+                f"keras.applications, got imagenet for {self.model}"
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -239,3 +245,26 @@ def run_name(config: RunConfig) -> str:
             f"{name!r}; name the run with --run_name"
         )
     return name
+
+
+def check_records(config: RunConfig, manifest: Manifest) -> None:
+    """Refuse records that a run can't be trained on, and own code that isn't there.
+
+    Raises:
+        ValueError: naming what is missing.
+    """
+    for name in (config.model.model, config.optimizer.optimizer):
+        if catalog.is_own(name):
+            catalog.own_code_sha256(name)
+    sizes = manifest.split_sizes
+    for split in ("train", "validation"):
+        if not sizes.get(split):
+            raise ValueError(
+                f"{split} split of {manifest.records_dir} must hold pictures, got "
+                "none; make records with another --validation_split"
+            )
+    if config.data.train_examples > sizes["train"]:
+        raise ValueError(
+            f"train_examples must be at most {sizes['train']:,}, which the train split "
+            f"holds, got {config.data.train_examples:,}"
+        )

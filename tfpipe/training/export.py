@@ -10,31 +10,43 @@ from tfpipe.base import files
 SCALE = 1.0 / 255.0
 
 
+def copy_model(model: keras.Model) -> keras.Model:
+    """Return a copy of a model without its optimizer, whose class others may not have.
+
+    Keras's own `clone_model` copies the optimizer, too.
+
+    Raises:
+        ValueError: where Keras can't build the model from its own description.
+    """
+    try:
+        return type(model).from_config(model.get_config())
+    except (TypeError, ValueError, NotImplementedError) as error:
+        raise ValueError(
+            f"model {model.name} must be one that Keras can save and open, got "
+            f"{type(error).__name__}: {str(error).splitlines()[0]}; register its own "
+            "layers with keras.saving.register_keras_serializable, and write a layer "
+            "in place of each Lambda"
+        ) from None
+
+
 def save_model(model: keras.Model, path: Path) -> None:
-    """Save an uncompiled model that takes pixel values 0 to 255.
+    """Save an uncompiled model behind a scaling, so that it takes pixels 0 to 255.
 
     Input [batch, size, size, 3], output softmax probabilities [batch, classes].
     Any Keras opens it without this package.
     """
-    # A copy without the optimizer, whose class others may not have; Keras's own
-    # clone_model copies that, too.
-    plain = type(model).from_config(model.get_config())
-    plain.set_weights(model.get_weights())
     inputs = keras.Input(model.input_shape[1:], name="pixels")
-    outputs = plain(keras.layers.Rescaling(SCALE, dtype="float32")(inputs))
-    exported = keras.Model(inputs, outputs, name=model.name)
-    # Keras chooses the format by the file's ending, so this name ends in it too.
-    aside = path.with_name(f"aside-{path.name}")
-    exported.save(aside)
-    aside.replace(path)
+    outputs = model(keras.layers.Rescaling(SCALE, dtype="float32")(inputs))
+    with files.path_aside(path) as aside:
+        keras.Model(inputs, outputs, name=model.name).save(aside)
 
 
-def describe_export(path: Path, class_names: tuple[str, ...], resize: str) -> None:
+def describe_export(path: Path, class_names: list[str], resize: str) -> None:
     """Write export.json: what the saved models take and give."""
     facts: dict[str, Any] = {
         "input": "pixels 0 to 255, [batch, size, size, 3], RGB",
         "output": "softmax probabilities [batch, classes]",
-        "class_names": list(class_names),
+        "class_names": class_names,
         "resize": resize,
     }
     files.write_json(path, facts)

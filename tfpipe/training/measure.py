@@ -20,6 +20,8 @@ KERAS_EPSILON = 1e-7
 class Evaluation:
     """What one pass over a split gave."""
 
+    source_ids: NDArray[np.int64]
+    """[n]"""
     labels: NDArray[np.int64]
     """[n]"""
     probabilities: NDArray[np.float32]
@@ -56,20 +58,23 @@ def evaluate(model: Any, batches: Any, after_batch: Callable[[], None]) -> Evalu
 
     Args:
         model: gives probabilities [batch, classes].
-        batches: yields (pictures, one-hot labels).
+        batches: yields (pictures, one-hot labels, source ids).
         after_batch: called behind every batch; may raise to break off.
     """
-    labels, probabilities = [], []
-    for pictures, one_hot in batches:
+    source_ids, labels, probabilities = [], [], []
+    for pictures, one_hot, ids in batches:
+        source_ids.append(np.asarray(ids))
         probabilities.append(np.asarray(model.predict_on_batch(pictures), np.float32))
         labels.append(np.asarray(one_hot).argmax(axis=1))
         after_batch()
     return Evaluation(
-        labels=np.concatenate(labels), probabilities=np.concatenate(probabilities)
+        source_ids=np.concatenate(source_ids),
+        labels=np.concatenate(labels),
+        probabilities=np.concatenate(probabilities),
     )
 
 
-def save_predictions(path: Path, source_ids: Any, evaluation: Evaluation) -> None:
+def save_predictions(path: Path, evaluation: Evaluation) -> None:
     """Store one evaluation's predictions, some 30 bytes a picture.
 
     Arrays: source_id int64 [n], label uint16 [n], true_probability float16 [n],
@@ -82,7 +87,7 @@ def save_predictions(path: Path, source_ids: Any, evaluation: Evaluation) -> Non
     with files.open_aside(path) as file:
         np.savez(
             file,
-            source_id=source_ids,
+            source_id=evaluation.source_ids,
             label=evaluation.labels.astype(np.uint16),
             true_probability=evaluation.true_probabilities.astype(np.float16),
             top_classes=top.astype(np.uint16),

@@ -1,9 +1,12 @@
 """Build the model and the optimizer of a run."""
 
+import contextlib
 import hashlib
 import importlib
 import os
+import random
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -15,7 +18,12 @@ from tfpipe.training.config import ModelConfig, OptimizerConfig
 
 
 def build_model(
-    config: ModelConfig, image_size: int, num_classes: int, seed: int
+    config: ModelConfig,
+    image_size: int,
+    num_classes: int,
+    *,
+    seed: int,
+    precision: str = "float32",
 ) -> keras.Model:
     """Return the model with its initial weights, drawn from `seed` alone.
 
@@ -25,20 +33,48 @@ def build_model(
     Raises:
         ValueError: where the weights or a person's own function don't fit.
     """
-    # Keras draws seeds of unseeded initializers from global generators at
-    # construction: seeding right before it is the one way to its initial weights.
-    keras.utils.set_random_seed(derive_seed(seed, "init") % 2**32)
     shape = (image_size, image_size, 3)
-    if catalog.is_own(config.model):
-        model = _own_model(config.model, shape, num_classes)
-    elif config.model == "small_cnn":
-        model = _small_cnn(shape, num_classes)
-    else:
-        model = _application(config, shape, num_classes)
+    with _drawing_from(derive_seed(seed, "init")), _computing_in(precision):
+        if catalog.is_own(config.model):
+            model = _own_model(config.model, shape, num_classes)
+        elif config.model == "small_cnn":
+            model = _small_cnn(shape, num_classes)
+        else:
+            model = _application(config, shape, num_classes)
     if config.weights not in ("none", "imagenet"):
         _load_weights(model, config.weights)
-    keras.utils.set_random_seed(derive_seed(seed, "dropout") % 2**32)
+    weights = {id(weight) for weight in model.weights}
+    generators = [state for state in model.variables if id(state) not in weights]
+    for number, state in enumerate(generators):
+        # Two words a generator: its seed, and how often it was drawn from.
+        state.assign([derive_seed(seed, "dropout", number) % 2**31, 0])
     return model
+
+
+@contextlib.contextmanager
+def _drawing_from(seed: int) -> Iterator[None]:
+    """Let layers draw initial weights from `seed`; the caller's generators stay.
+
+    Keras draws the seeds of unseeded initializers from Python's global generator at
+    construction, so that seeding it right before is the one way to its own weights.
+    """
+    before = random.getstate(), np.random.get_state()
+    keras.utils.set_random_seed(seed % 2**32)
+    try:
+        yield
+    finally:
+        random.setstate(before[0])
+        np.random.set_state(before[1])
+
+
+@contextlib.contextmanager
+def _computing_in(precision: str) -> Iterator[None]:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def _application(config: ModelConfig, shape: tuple[int, ...], classes: int) -> Any:
@@ -47,8 +83,7 @@ def _application(config: ModelConfig, shape: tuple[int, ...], classes: int) -> A
     function = functions[config.model]
     inputs = keras.Input(shape)
     pixels = inputs
-    # The experiment trains VGG16 from scratch on plain values in [0, 1].
-    if config.weights != "none" or config.model != "vgg16":
+    if config.model != "vgg16" or _vgg16_is_scaled(config.weights):
         pixels = _scaled_as_expected(inputs, sys.modules[function.__module__])
     weights = "imagenet" if config.weights == "imagenet" else None
     try:
@@ -70,6 +105,24 @@ def _application(config: ModelConfig, shape: tuple[int, ...], classes: int) -> A
         ) from None
     pooled = keras.layers.GlobalAveragePooling2D()(backbone.output)
     return keras.Model(inputs, _softmax(pooled, classes), name=config.model)
+
+
+def _vgg16_is_scaled(weights: str) -> bool:
+    """Tell whether vgg16 with these weights takes pixels in ImageNet's scaling.
+
+    From scratch the experiment trains it on plain values in [0, 1], and so go weights
+    from a file, unless the file is a model that begins with that scaling.
+    """
+    if not (weights.endswith(".keras") and os.path.exists(weights)):
+        return weights == "imagenet"
+    return any(layer.name.startswith("rescaling") for layer in _inner(weights).layers)
+
+
+def _inner(path: str) -> Any:
+    """Open a model; of one that tfpipe exported, what is behind its first scaling."""
+    saved = keras.models.load_model(path, compile=False)
+    last = saved.layers[-1]
+    return last if isinstance(last, keras.Model) else saved
 
 
 def _scaled_as_expected(inputs: Any, module: Any) -> Any:
@@ -119,17 +172,32 @@ def _own_model(name: str, shape: tuple[int, ...], num_classes: int) -> Any:
             f"{name} must return a Sequential or functional Keras model with output "
             f"shape {expected}, got {got}"
         )
+
+    answers = np.asarray(
+        model(np.random.default_rng(0).random((4, *shape), np.float32))
+    )
+    if (answers < 0).any() or not np.allclose(answers.sum(axis=1), 1, atol=1e-2):
+        raise ValueError(
+            f"{name} must answer probabilities that sum to 1 a picture, got "
+            f"{answers[0].tolist()}; end it in a softmax"
+        )
     return model
 
 
 def _load_own(name: str) -> Any:
     module, _, attribute = name.partition(":")
     try:
-        return getattr(importlib.import_module(module), attribute)
-    except AttributeError:
+        loaded = importlib.import_module(module)
+    except Exception as error:
+        raise ValueError(
+            f"{module} must import, got {type(error).__name__}: {error}; mend it or "
+            "name another"
+        ) from error
+    if not hasattr(loaded, attribute):
         raise ValueError(
             f"{name} must be a name in {module}, got none called {attribute}"
-        ) from None
+        )
+    return getattr(loaded, attribute)
 
 
 def _load_weights(model: Any, path: str) -> None:
@@ -139,8 +207,7 @@ def _load_weights(model: Any, path: str) -> None:
         )
     try:
         if path.endswith(".keras"):
-            saved = keras.models.load_model(path, compile=False)
-            model.set_weights(saved.get_weights())
+            model.set_weights(_inner(path).get_weights())
         else:
             model.load_weights(path)
     except (ValueError, OSError) as error:
@@ -157,11 +224,10 @@ def build_optimizer(config: OptimizerConfig) -> keras.optimizers.Optimizer:
         ValueError: where a person's own class is no Keras optimizer.
     """
     rate = keras2.decayed_rate(config.learning_rate, config.decay)
-    name, arguments = config.optimizer, {}
+    name = config.optimizer
     if not catalog.is_own(name):
-        row = catalog.OPTIMIZERS[name]
-        name, arguments = row.class_path, row.arguments
-    optimizer = _load_own(name)(learning_rate=rate, **arguments)
+        name = catalog.OPTIMIZERS[name].class_path
+    optimizer = _load_own(name)(learning_rate=rate)
     if not isinstance(optimizer, keras.optimizers.Optimizer):
         raise ValueError(
             f"{config.optimizer} must be a keras.optimizers.Optimizer, got "

@@ -2,10 +2,18 @@
 
 import dataclasses
 import datetime
+import math
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
 
+from tfpipe.base import settings
 from tfpipe.base.progress import format_seconds
 from tfpipe.training import catalog
 from tfpipe.training.config import RunConfig
+from tfpipe.training.position import Position
 
 LONG_SECONDS = 30 * 60
 SHORT_SECONDS = 10 * 60
@@ -13,41 +21,93 @@ SHORT_SECONDS = 10 * 60
 EVALUATION_SHARE = 1 / 3
 
 
+def train_command(config: RunConfig) -> str:
+    """Return the command line that makes or continues a run."""
+    flags = settings.to_flags(config.replace(overwrite=False))
+    return shlex.join(["python", "-m", "tfpipe.train", *flags])
+
+
+def tensorboard_command(logdir: str) -> str:
+    """Return the command that shows curves, runnable as it is, and what to set."""
+    command = "tensorboard"
+    if shutil.which(command) is None:
+        # A virtual environment that isn't activated has it beside its Python.
+        beside = Path(sys.executable).with_name(command)
+        here = beside.is_relative_to(Path.cwd())
+        command = str(beside.relative_to(Path.cwd()) if here else beside)
+    return f"{shlex.join([command, '--logdir', logdir])}  (there, set Smoothing to 0)"
+
+
 def describe_run(
-    config: RunConfig,
-    *,
-    num_parameters: int,
-    train_examples: int,
-    validation_examples: int,
-    steps_per_epoch: int,
+    config: RunConfig, facts: dict[str, Any], validation_examples: int
 ) -> list[str]:
-    """Return the lines that say what will be trained."""
+    """Return the lines that say what will be trained; `facts` are config.json's."""
     data, optimizer, run = config.data, config.optimizer, config.run
     rate = catalog.describe_rate(optimizer.optimizer, optimizer.learning_rate)
-    return [
-        f"{config.model.model}, {num_parameters:,} parameters, {data.image_size} x "
-        f"{data.image_size} pixels, weights {config.model.weights}",
+    lines = [
+        f"{config.model.model}, {facts['num_parameters']:,} parameters, "
+        f"{data.image_size} x {data.image_size} pixels, weights {config.model.weights}",
         f"{optimizer.optimizer}, learning rate {rate}, decay {optimizer.decay:g}",
-        f"{train_examples:,} train and {validation_examples:,} validation pictures, "
-        f"{steps_per_epoch:,} steps of {data.batch_size} an epoch, {run.epochs} "
-        f"epoch{'s' if run.epochs > 1 else ''}, seed {run.seed}",
+        f"{facts['train_examples']:,} train and {validation_examples:,} validation "
+        f"pictures, {facts['steps_per_epoch']:,} steps of {data.batch_size} an epoch, "
+        f"{run.epochs} epoch{'s' * (run.epochs > 1)}, seed {run.seed}",
     ]
+    lines += [f"shortened: {brand}" for brand in facts["shortened"]]
+    lines.append(
+        f"{facts['precision']} ({facts['precision_reason']}) on {facts['device']}"
+    )
+    lines.append(f"early stopping: {describe_early_stopping(config)}")
+    return lines
+
+
+def describe_early_stopping(config: RunConfig) -> str:
+    """Say in one line what early stopping can do in a run."""
+    rule, epochs = config.stopping, config.run.epochs
+    if rule.early_stopping == "off":
+        return "off"
+    line = (
+        f"Keras's, on {rule.monitor} with baseline {rule.baseline:g} and patience "
+        f"{rule.patience}"
+    )
+    # Keras waits `patience` epochs and never stops after the first.
+    if max(rule.patience, 1) >= epochs:
+        line += f"; it cannot stop a run of {epochs} epoch{'s' * (epochs > 1)}"
+    return line
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Plan:
     """The work left in a run."""
 
+    config: RunConfig
     steps: int
     """Training steps left."""
     evaluations: int
     """Evaluations left."""
-    epochs: int
-    """Epochs of the whole run."""
     validation_steps: int
     """Batches an evaluation."""
-    command: str
-    """The run's own command line."""
+    epochs_done: int
+    """Epochs completed."""
+
+
+def plan_rest(
+    config: RunConfig,
+    position: Position,
+    *,
+    steps_per_epoch: int,
+    validation_steps: int,
+) -> Plan:
+    """Return the work left at `position`."""
+    limit = config.run.epochs * steps_per_epoch
+    if config.run.max_steps:
+        limit = min(limit, config.run.max_steps)
+    return Plan(
+        config=config,
+        steps=limit - position.step,
+        evaluations=math.ceil(limit / steps_per_epoch) - position.epoch,
+        validation_steps=validation_steps,
+        epochs_done=position.epoch,
+    )
 
 
 def time_left(plan: Plan, step_seconds: float) -> float:
@@ -57,26 +117,38 @@ def time_left(plan: Plan, step_seconds: float) -> float:
 
 
 def describe_time(plan: Plan, step_seconds: float, now: datetime.datetime) -> list[str]:
-    """Return the promise: how long, until when, and shorter ways if it is long."""
+    """Return the promise: how long, until when, and two shorter ways if it is long."""
     seconds = time_left(plan, step_seconds)
     end = now + datetime.timedelta(seconds=seconds)
     when = f"{end:%H:%M}" if end.date() == now.date() else f"{end:%a %d %b %H:%M}"
     lines = [
         f"{step_seconds:.2f} s a step: {plan.steps:,} steps and {plan.evaluations} "
-        f"evaluation{'s' if plan.evaluations > 1 else ''} take about "
+        f"evaluation{'s' * (plan.evaluations > 1)} take about "
         f"{format_seconds(seconds)}, until {when}"
     ]
     if seconds > LONG_SECONDS:
-        evaluation = plan.validation_steps * EVALUATION_SHARE * step_seconds
-        few = max(10, int((SHORT_SECONDS - evaluation) / step_seconds))
+        lines.append("shorter looks (Ctrl-C saves this run, its command continues it):")
         lines += [
-            "shorter looks (Ctrl-C saves this run, its command continues it):",
-            f"  {plan.command} --max_steps={few}    about "
-            f"{format_seconds(few * step_seconds + evaluation)}",
+            f"  {train_command(config)}    about {format_seconds(cost)}"
+            for config, cost in shorter_runs(plan, step_seconds)
         ]
-        if plan.epochs > 1:
-            epoch = seconds / plan.evaluations
-            lines.append(
-                f"  {plan.command} --epochs=1    about {format_seconds(epoch)}"
-            )
     return lines
+
+
+def shorter_runs(plan: Plan, step_seconds: float) -> list[tuple[RunConfig, float]]:
+    """Return two runs that are shorter than the plan, with their seconds.
+
+    They have folders of their own, so that the run under way stays what it is, but for
+    the first epoch of this very run, which is a part of it.
+    """
+    config = plan.config.replace(run_name="", max_steps=0)
+    evaluation = plan.validation_steps * EVALUATION_SHARE * step_seconds
+    steps = max(10, int((SHORT_SECONDS - evaluation) / step_seconds))
+    found = [(config.replace(max_steps=steps), steps * step_seconds + evaluation)]
+    if plan.config.run.epochs > 1 and plan.epochs_done == 0:
+        one = plan.config.replace(epochs=1)
+        found.append((one, time_left(plan, step_seconds) / plan.evaluations))
+    else:
+        few = max(5, steps // 4)
+        found.append((config.replace(max_steps=few), few * step_seconds + evaluation))
+    return found

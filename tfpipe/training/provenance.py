@@ -7,9 +7,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfpipe.base import machine, settings
+from tfpipe.base import machine
 from tfpipe.data.manifest import Manifest
-from tfpipe.training import catalog, models, run_folder
+from tfpipe.training import catalog, models, promise, run_folder
 from tfpipe.training import config as run_config
 from tfpipe.training.config import RunConfig
 
@@ -45,7 +45,7 @@ def collect_facts(
     return {
         "format_version": run_folder.FORMAT_VERSION,
         "config": run_config.to_json(config),
-        "command": command(config),
+        "command": promise.train_command(config),
         "optimizer": keras.saving.serialize_keras_object(model.optimizer),
         "precision": precision[0],
         "precision_reason": precision[1],
@@ -65,12 +65,6 @@ def collect_facts(
         "initial_weights_sha256": models.weights_sha256(model),
         "shortened": brands(config, manifest),
     }
-
-
-def command(config: RunConfig) -> str:
-    """Return the command line that makes or continues this run."""
-    flags = settings.to_flags(config.replace(overwrite=False))
-    return " ".join(["python -m tfpipe.train", *flags])
 
 
 def brands(config: RunConfig, manifest: Manifest) -> list[str]:

@@ -1,8 +1,9 @@
 """The format of a run folder, for writer and reader."""
 
+import contextlib
 import dataclasses
 import json
-import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,16 @@ METRICS, STEPS = "metrics.jsonl", "steps.jsonl"
 PREDICTIONS, CHECKPOINT, PLOTS = "predictions", "checkpoint", "plots"
 BEST_MODEL, LAST_MODEL, EXPORT = "best.keras", "last.keras", "export.json"
 EVENTS = ("train", "validation")
-# Everything a run writes: what starting again may remove.
+# All that a run writes: what starting again may remove, and nothing else.
 OWN_FILES = (CONFIG, STATUS, SUMMARY, METRICS, STEPS, BEST_MODEL, LAST_MODEL, EXPORT)
-OWN_FOLDERS = (PREDICTIONS, CHECKPOINT, PLOTS, *EVENTS)
+OWN_PATTERNS = {
+    PREDICTIONS: "step-*.npz*",
+    CHECKPOINT: "step-*",
+    PLOTS: "*.png",
+    **dict.fromkeys(EVENTS, "events.out.tfevents.*"),
+}
+# What stands in a folder whose run was stopped before its first config.json.
+FIRST_FILES = {".lock", STATUS, SUMMARY, EXPORT}
 
 FINISHED = ("done", "stopped_early", "diverged")
 
@@ -63,20 +71,19 @@ def read_run(folder: Path) -> RunRecord:
     """Read a run folder.
 
     Raises:
-        ValueError: where it is no run folder, or of a newer format.
+        ValueError: where it is no run folder, of a newer format, or damaged.
     """
     if not is_run_folder(folder):
         raise ValueError(
             f"run folder must hold {CONFIG}, got {folder} without; "
             "name a folder that a training wrote"
         )
-    facts = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    facts, status = _read_json(folder / CONFIG), _read_json(folder / STATUS)
     if facts["format_version"] > FORMAT_VERSION:
         raise ValueError(
             f"format version of {folder} must be at most {FORMAT_VERSION}, got "
             f"{facts['format_version']}; install a newer tfpipe"
         )
-    status = json.loads((folder / STATUS).read_text(encoding="utf-8"))
     if status["status"] == "running" and not files.FolderLock.is_held(folder):
         status |= {"status": "interrupted", "reason": "its process ended"}
     return RunRecord(
@@ -86,6 +93,41 @@ def read_run(folder: Path) -> RunRecord:
         status=status,
         evaluations=files.read_json_lines(folder / METRICS),
     )
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"{path} must be the JSON that a training wrote, got {error}; "
+            "start the run again with --overwrite"
+        ) from None
+    return value
+
+
+@contextlib.contextmanager
+def open_run_folder(folder: Path) -> Iterator[None]:
+    """Lock a run folder, made if absent; one that got nothing goes again.
+
+    Raises:
+        ValueError: where it holds files that no run wrote.
+        BlockingIOError: where another process writes it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with files.FolderLock(folder) as lock:
+        foreign = {path.name for path in folder.iterdir()} - FIRST_FILES
+        if foreign and not is_run_folder(folder):
+            raise ValueError(
+                f"run folder must be new or a run's, got {folder} with "
+                f"{min(foreign)!r}; choose another --run_name or --runs_dir"
+            )
+        try:
+            yield
+        finally:
+            if list(folder.iterdir()) == [lock.path]:
+                lock.path.unlink()
+                folder.rmdir()
 
 
 def write_status(
@@ -111,11 +153,17 @@ def write_status(
 
 
 def clear(folder: Path) -> None:
-    """Remove what a run wrote into `folder`, and nothing else."""
+    """Remove what a run wrote into `folder`, and nothing else; config.json first.
+
+    Without it the rest is no run, so that a kill in between leaves no half one.
+    """
     for name in OWN_FILES:
         (folder / name).unlink(missing_ok=True)
-    for name in OWN_FOLDERS:
-        shutil.rmtree(folder / name, ignore_errors=True)
+    for name, pattern in OWN_PATTERNS.items():
+        for path in (folder / name).glob(pattern):
+            path.unlink()
+        with contextlib.suppress(OSError):  # absent, or not the run's alone
+            (folder / name).rmdir()
 
 
 def find_run(config: RunConfig) -> RunRecord | None:

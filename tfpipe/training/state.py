@@ -1,4 +1,4 @@
-"""What makes a run exact: where it stands, and its variables by position."""
+"""A run's variables, by position, in and out of checkpoints."""
 
 import dataclasses
 import math
@@ -9,34 +9,7 @@ import keras
 import numpy as np
 
 from tfpipe.training import checkpoint
-
-
-@dataclasses.dataclass
-class Position:
-    """Where a run stands, and the sums that its epoch's means come from."""
-
-    epoch: int = 0
-    """Completed epochs."""
-    epoch_step: int = 0
-    """Steps done in the epoch under way."""
-    step: int = 0
-    """Updates in all."""
-    loss_sum: float = 0.0
-    num_correct: int = 0
-    num_examples: int = 0
-    train_seconds: float = 0.0
-    """Of the epoch under way."""
-    wall_seconds: float = 0.0
-    """Of the whole run, without what a kill lost."""
-    best_val_accuracy: float = -1.0
-    metrics_bytes: int = 0
-    steps_bytes: int = 0
-    stopping: dict[str, Any] = dataclasses.field(default_factory=dict)
-
-    def begin_epoch(self) -> None:
-        """Start the next epoch's counts and sums."""
-        self.epoch_step = self.num_correct = self.num_examples = 0
-        self.loss_sum = self.train_seconds = 0.0
+from tfpipe.training.position import Position
 
 
 def disk_bytes(variables: list[Any]) -> int:

@@ -1,4 +1,4 @@
-"""Early stopping: Keras's callback, its state, and whether it can act at all."""
+"""Early stopping: Keras's callback and its state."""
 
 from typing import Any
 
@@ -21,20 +21,6 @@ def build_early_stopping(config: StoppingConfig) -> Any:
         patience=config.patience,
         mode="max" if monitor.endswith("accuracy") else "min",
     )
-
-
-def describe_early_stopping(config: StoppingConfig, epochs: int) -> str:
-    """Say in one line what early stopping can do in a run of `epochs`."""
-    if config.early_stopping == "off":
-        return "off"
-    rule = (
-        f"Keras's, on {config.monitor} with baseline {config.baseline:g} and "
-        f"patience {config.patience}"
-    )
-    # Keras waits `patience` epochs and never stops after the first.
-    if max(config.patience, 1) >= epochs:
-        return f"{rule}; it cannot stop a run of {epochs} epoch{'s' * (epochs > 1)}"
-    return rule
 
 
 def get_state(stopping: Any) -> dict[str, Any]:

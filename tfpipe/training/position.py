@@ -1,0 +1,35 @@
+"""Where a run stands: all of its state that isn't a variable."""
+
+import dataclasses
+from typing import Any
+
+
+@dataclasses.dataclass
+class Position:
+    """Where a run stands, and the sums that its epoch's means come from."""
+
+    epoch: int = 0
+    """Completed epochs."""
+    epoch_step: int = 0
+    """Steps done in the epoch under way."""
+    step: int = 0
+    """Updates in all."""
+    loss_sum: float = 0.0
+    num_correct: int = 0
+    num_examples: int = 0
+    train_seconds: float = 0.0
+    """Of the epoch under way."""
+    wall_seconds: float = 0.0
+    """Of the whole run, without what a kill lost."""
+    best_val_accuracy: float = -1.0
+    metrics_bytes: int = 0
+    steps_bytes: int = 0
+    stopping: dict[str, Any] = dataclasses.field(default_factory=dict)
+    ended: str = ""
+    """The status that ended the run before its last epoch, if one did."""
+    reason: str = ""
+
+    def begin_epoch(self) -> None:
+        """Start the next epoch's counts and sums."""
+        self.epoch_step = self.num_correct = self.num_examples = 0
+        self.loss_sum = self.train_seconds = 0.0

@@ -1,0 +1,118 @@
+"""Write a run folder: lines, events, plots, models, state, status."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from tfpipe.base import files
+from tfpipe.training import curves, events, export, run_folder, state
+from tfpipe.training.position import Position
+
+LINES = (run_folder.METRICS, run_folder.STEPS)
+
+
+class RunWriter:
+    """The files of one run under way; its folder is locked by the caller."""
+
+    def __init__(
+        self, folder: Path, model: keras.Model, variables: list[Any], majority: float
+    ) -> None:
+        self.folder, self.model, self.variables = folder, model, variables
+        self.majority = majority
+        # Made before the first step, so that a model that can't be saved is refused
+        # then, and not after an epoch.
+        self.copy = export.copy_model(model)
+        self._events: events.EventWriters | None = None
+
+    def begin(self, facts: dict[str, Any], resize: str) -> Position:
+        """Start a new run, in place of one that is overwritten."""
+        files.check_free_space(self.folder, state.disk_bytes(self.variables))
+        run_folder.clear(self.folder)
+        lines: list[str] = []
+        self.model.summary(print_fn=lines.append)
+        summary = "\n".join(lines) + "\n"
+        files.write_bytes(self.folder / run_folder.SUMMARY, summary.encode())
+        export.describe_export(
+            self.folder / run_folder.EXPORT, facts["class_names"], resize
+        )
+        # The status first: a folder with a config has a status.
+        self.write_status("running", Position())
+        files.write_json(self.folder / run_folder.CONFIG, facts)
+        return Position()
+
+    def take_up(self) -> tuple[Position, list[str]]:
+        """Go back to the last checkpoint; return it, and damaged ones by name.
+
+        Raises:
+            ValueError: where the lines written before it are gone.
+        """
+        position, damaged = state.load_state(
+            self.folder / run_folder.CHECKPOINT, self.variables
+        )
+        for name in LINES:
+            path = self.folder / name
+            length = getattr(position, f"{path.stem}_bytes")
+            size = path.stat().st_size if path.exists() else 0
+            if size < length:
+                raise ValueError(
+                    f"{path} must hold the {length} bytes that its checkpoint knows, "
+                    f"got {size}; start again with --overwrite"
+                )
+            if size:
+                os.truncate(path, length)
+        return position, damaged
+
+    def open_events(self) -> None:
+        """Start TensorBoard's files, derived from the lines that stand."""
+        self._events = events.EventWriters(self.folder)
+
+    def write_step(self, line: dict[str, Any]) -> None:
+        """Append a line to steps.jsonl, and show it in TensorBoard."""
+        files.append_json_line(self.folder / run_folder.STEPS, line)
+        if self._events:
+            self._events.write_step(line)
+
+    def write_evaluation(self, line: dict[str, Any]) -> None:
+        """Append a line to metrics.jsonl, and show it in TensorBoard."""
+        files.append_json_line(self.folder / run_folder.METRICS, line)
+        if self._events:
+            self._events.write_evaluation(line)
+
+    def save_model(self, name: str) -> None:
+        """Save the model as it is under one of the run folder's names."""
+        self.copy.set_weights(self.model.get_weights())
+        export.save_model(self.copy, self.folder / name)
+
+    def save_state(self, position: Position) -> None:
+        """Write a checkpoint; the lines it counts are on disk before it."""
+        for name in LINES:
+            path = self.folder / name
+            size = files.sync_file(path) if path.exists() else 0
+            setattr(position, f"{path.stem}_bytes", size)
+        state.save_state(self.folder / run_folder.CHECKPOINT, self.variables, position)
+
+    def write_status(
+        self, status: str, position: Position, reason: str = "", *, is_cut: bool = False
+    ) -> None:
+        """Write status.json for where the run stands."""
+        run_folder.write_status(
+            self.folder,
+            status,
+            reason=reason,
+            epoch=position.epoch,
+            step=position.step,
+            cut_by_max_steps=is_cut,
+        )
+
+    def draw(self) -> None:
+        """Draw the run's two plots from its lines."""
+        lines = files.read_json_lines(self.folder / run_folder.METRICS)
+        plots = self.folder / run_folder.PLOTS
+        curves.draw_run(lines, plots, self.folder.name, self.majority)
+
+    def close(self) -> None:
+        """Close TensorBoard's files."""
+        if self._events:
+            self._events.close()
