@@ -334,6 +334,17 @@ def test_overwriting_takes_only_what_a_run_wrote(configure):
     assert all(path.read_text() == "a person's own" for path in kept)
 
 
+def test_overwriting_can_be_killed_and_given_again(configure, monkeypatch):
+    train(configure(run_name="mine"), say=quiet)
+    config = configure(run_name="mine", optimizer="sgd", overwrite=True)
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError):
+        patch.setattr(run_folder, "reversed", fail, raising=False)
+        train(config, say=quiet)
+    record = train(config, say=quiet)
+    assert record.config.optimizer.optimizer == "sgd"
+    assert record.status["status"] == "done"
+
+
 def test_overwriting_by_a_run_that_cannot_begin_keeps_the_old_one(configure):
     config = configure(model="small_cnn", run_name="mine", epochs=1)
     record = train(config, say=quiet)

@@ -20,10 +20,10 @@ EVENTS = ("train", "validation")
 # All that a run writes: what starting again may remove, and nothing else.
 OWN_FILES = (CONFIG, STATUS, SUMMARY, METRICS, STEPS, BEST_MODEL, LAST_MODEL, EXPORT)
 OWN_PATTERNS = {
-    PREDICTIONS: "step-*.npz*",
-    CHECKPOINT: "step-*",
-    PLOTS: "*.png",
-    **dict.fromkeys(EVENTS, "events.out.tfevents.*"),
+    PREDICTIONS: ("step-*.npz*",),
+    CHECKPOINT: ("step-*",),
+    PLOTS: ("accuracy.png*", "loss.png*"),
+    **dict.fromkeys(EVENTS, ("events.out.tfevents.*",)),
 }
 # What stands in a folder whose run was stopped before its first config.json.
 FIRST_FILES = {".lock", STATUS, SUMMARY, EXPORT}
@@ -153,17 +153,18 @@ def write_status(
 
 
 def clear(folder: Path) -> None:
-    """Remove what a run wrote into `folder`, and nothing else; config.json first.
+    """Remove what a run wrote into `folder`, and nothing else.
 
-    Without it the rest is no run, so that a kill in between leaves no half one.
+    config.json goes last: it says whose the rest is if a kill comes in between.
     """
-    for name in OWN_FILES:
-        (folder / name).unlink(missing_ok=True)
-    for name, pattern in OWN_PATTERNS.items():
-        for path in (folder / name).glob(pattern):
-            path.unlink()
+    for name, patterns in OWN_PATTERNS.items():
+        for pattern in patterns:
+            for path in (folder / name).glob(pattern):
+                path.unlink()
         with contextlib.suppress(OSError):  # absent, or not the run's alone
             (folder / name).rmdir()
+    for name in reversed(OWN_FILES):
+        (folder / name).unlink(missing_ok=True)
 
 
 def find_run(config: RunConfig) -> RunRecord | None:
