@@ -106,3 +106,33 @@ def test_exit_codes(how, code, text):
     assert result.returncode == code
     assert text in result.stderr
     assert ("Traceback" in result.stderr) == (code == 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("platform", "win32", "system must be Linux or macOS, got win32; on Windows"),
+        ("version_info", (3, 10, 9), "Python must be 3.11 to 3.13, got"),
+    ],
+)
+def test_elsewhere_one_line_says_what_is_supported(
+    monkeypatch, capsys, name, value, message
+):
+    monkeypatch.setattr(cli.sys, name, value)
+    with pytest.raises(SystemExit) as ended:
+        cli.run_binary("doc", RunConfig, lambda config: 0, [])
+    assert ended.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {message}")
+    assert error.count("\n") == 1
+
+
+def test_the_public_names_are_there():
+    import tfpipe
+    from tfpipe.data.pipeline import input_fn
+    from tfpipe.training.run import train
+
+    assert (tfpipe.input_fn, tfpipe.train) == (input_fn, train)
+    assert tfpipe.RunConfig is RunConfig
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = tfpipe.nothing
