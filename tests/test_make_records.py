@@ -66,7 +66,7 @@ def test_defaults_then_nothing_to_do(image_dir, start):
         (["--num_shards=900"], "num_shards must be from 2"),
         (["--validation_split=2"], "validation_split must be a number from 0 to 0.99"),
         (["--class_names=red,blue"], "every class must have a picture"),
-        (["--imagedir=x"], "did you mean image_dir?"),
+        (["--imagedir=x"], "did you mean --image_dir?"),
         (["stray"], "got 'stray'"),
     ],
 )

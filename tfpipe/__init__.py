@@ -7,7 +7,24 @@ The names load on first use, so that importing tfpipe loads no TensorFlow.
 
 import importlib
 import os
+import sys
 from typing import TYPE_CHECKING, Any
+
+# Before anything that other systems lack or older Pythons can't read is imported.
+_problem = ""
+if sys.platform not in ("linux", "darwin"):
+    _problem = (
+        f"system must be Linux or macOS, got {sys.platform}; on Windows run tfpipe "
+        "inside WSL 2"
+    )
+elif not (3, 11) <= sys.version_info[:2] <= (3, 13):
+    _problem = (
+        f"Python must be 3.11 to 3.13, got {sys.version.split()[0]}; Keras 3.15 and "
+        "TensorFlow 2.21 run on no other"
+    )
+if _problem:
+    print(f"error: {_problem}", file=sys.stderr)
+    sys.exit(2)
 
 # TensorFlow reads these once, when it loads. Its messages below errors are no news to
 # a person who trains; oneDNN's kernels are on by default only on CPUs with AVX-512

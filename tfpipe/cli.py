@@ -43,10 +43,11 @@ def run_binary(
         work: takes the config, returns an exit code.
         argv: the arguments behind the program's name; default `sys.argv[1:]`.
     """
+    # A shell starts background commands with Ctrl-C ignored; a script may send it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _raise_terminated)
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup ignores it
         signal.signal(signal.SIGHUP, _raise_terminated)
-    _refuse_unsupported_system()
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         if any(word in ("--help", "-h", "-help", "--helpfull") for word in arguments):
@@ -96,23 +97,6 @@ def _raise_terminated(signum: int, frame: types.FrameType | None) -> None:
     raise Terminated
 
 
-def _refuse_unsupported_system() -> None:
-    if sys.platform not in ("linux", "darwin"):
-        problem = (
-            f"system must be Linux or macOS, got {sys.platform}; on Windows run tfpipe "
-            "inside WSL 2"
-        )
-    elif not (3, 11) <= sys.version_info[:2] <= (3, 13):
-        problem = (
-            f"Python must be 3.11 to 3.13, got {sys.version.split()[0]}; Keras 3.15 "
-            "and TensorFlow 2.21 run on no other"
-        )
-    else:
-        return
-    print(f"error: {problem}", file=sys.stderr)
-    sys.exit(EXIT_WRONG_INPUT)
-
-
 def parse_flags(config_class: type[Config], argv: Sequence[str]) -> Config:
     """Turn command-line words into a config.
 
@@ -134,7 +118,7 @@ def parse_flags(config_class: type[Config], argv: Sequence[str]) -> Config:
     except flags.UnrecognizedFlagError as error:
         raise ValueError(
             f"flag must be one that --help lists, got --{error.flagname}"
-            f"{settings.did_you_mean(error.flagname, kinds)}"
+            f"{settings.did_you_mean(error.flagname, kinds, '--')}"
         ) from None
     except flags.IllegalFlagValueError as error:
         # Only booleans are parsed by absl: "flag --name=value: reason".
@@ -160,7 +144,10 @@ def parse_flags(config_class: type[Config], argv: Sequence[str]) -> Config:
 def _parse(value: Any, kind: Any, name: str) -> Any:
     if typing.get_origin(kind) is tuple:
         words = value if isinstance(value, list) else value.split(",")
-        return tuple(word.strip() for word in words if word.strip())
+        found = tuple(word.strip() for word in words if word.strip())
+        if not found:
+            raise ValueError(f"--{name} must have a value, got none")
+        return found
     return value if kind is bool else settings.parse_value(value, kind, f"--{name}")
 
 

@@ -29,15 +29,20 @@ REPORT_DIR = "report"
 def work(config: CompareConfig) -> int:
     """Train what is left to train, draw everything, return the exit code."""
     runs = study.plan_runs(config)
+    study.check_records([run for run in runs if not study.find_finished(run)])
     if config.study.dry_run:
         print(study.describe_plan(runs, train_command))
         return cli.EXIT_OK
-    study.check_records([run for run in runs if not study.find_finished(run)])
     try:
         codes = study.train_runs(runs, train_command)
     except KeyboardInterrupt:
-        same = "the same command" + " without --overwrite" * config.run.overwrite
-        print(f"stopped; {same} continues", flush=True)
+        print("stopped; the same command continues", flush=True)
+        if config.run.overwrite:
+            print(
+                "but with --overwrite it starts all runs again; without, it continues "
+                "this one and keeps the old ones that were still to come",
+                flush=True,
+            )
         raise
     if all(code == cli.EXIT_WRONG_INPUT for code in codes):
         return cli.EXIT_WRONG_INPUT

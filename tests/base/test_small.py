@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -66,3 +68,21 @@ def test_signals_wait_until_asked_for(number, error):
         with pytest.raises(error):
             postponed.raise_received()
     assert signal.getsignal(number) is before
+
+
+def test_a_second_signal_ends_at_once():
+    code = (
+        "import os, signal\n"
+        "from tfpipe.base.signals import postponed_signals\n"
+        "with postponed_signals():\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    print('goes on', flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    print('never', flush=True)\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True
+    )
+    assert (result.returncode, result.stdout) == (130, "goes on\n")
+    assert "stopping after this step" in result.stderr
+    assert "stopped at once" in result.stderr

@@ -38,16 +38,21 @@ def test_nothing_heavy_is_imported():
     assert result.stderr.strip() == ""
 
 
-def test_a_dry_run_prints_commands_that_mean_the_runs(tmp_path):
+def test_a_dry_run_prints_commands_that_mean_the_runs(tmp_path, records_dir):
     runs_dir = tmp_path / "runs"
-    code, output, _ = compare("--dry_run", f"--runs_dir={runs_dir}", "--image_size=64")
+    flags = [f"--runs_dir={runs_dir}", f"--records_dir={records_dir}"]
+    code, output, _ = compare("--dry_run", "--image_size=64", *flags)
     assert code == 0
     lines = output.splitlines()
     assert lines[6] == "run 4 of 4: adam-lr0.001-image_size64-s0: to train"
     words = shlex.split(lines[7])
     assert words[1:3] == ["-m", "tfpipe.train"]
     assert cli.parse_flags(RunConfig, words[3:]) == RunConfig.of(
-        optimizer="adam", learning_rate=1e-3, image_size=64, runs_dir=str(runs_dir)
+        optimizer="adam",
+        learning_rate=1e-3,
+        image_size=64,
+        runs_dir=str(runs_dir),
+        records_dir=str(records_dir),
     )
     assert not runs_dir.exists()
 
@@ -74,7 +79,10 @@ def test_a_comparison_that_is_done_is_only_drawn(notebook_runs):
     words = (f"--runs_dir={runs_dir}", "--records_dir=/nowhere")
     code, output, errors = compare(*words)
     assert (code, errors) == (0, "")
-    assert "run 2 of 4: adam-lr0.0001-s0: done before, not trained again" in output
+    assert (
+        "run 2 of 4: adam-lr0.0001-s0: done before, at epoch 5, not trained again"
+        in output
+    )
     assert "| adam 1e-4    | 0.6858" in output
     assert str(runs_dir / "report" / "comparison.png") in output
     assert f"tensorboard --logdir {runs_dir} " in output

@@ -47,12 +47,15 @@ def test_markdown_has_one_row_a_run_and_escapes_its_bars(write_run):
 
 
 def test_conditions_say_what_differs_and_what_does_not(notebook_runs):
-    differing, shared, start = page.conditions(results.read_results(notebook_runs))
+    differing, shared, seconds, start = page.conditions(
+        results.read_results(notebook_runs)
+    )
     assert differing == (
         "runs differ in: optimizer (rmsprop, adam, sgd), learning_rate (1e-4, 1e-3)"
     )
     for word in ("image_size=224", "precision=float32", "seed=0", "keras=3.15.1"):
         assert word in shared
+    assert seconds.startswith("seconds an epoch: the median")
     assert "above 0.5290" in start
 
 

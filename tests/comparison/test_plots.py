@@ -39,9 +39,9 @@ def test_a_run_looks_the_same_in_every_plot_and_like_no_other(notebook_runs):
 
 def test_what_knowing_nothing_gives_is_drawn_and_named(notebook_runs):
     panels = draw_panels(notebook_runs)
-    share = curve_of(panels["val_accuracy"], "majority share 0.510")
+    share = curve_of(panels["val_accuracy"], "accuracy of the majority share: 0.510")
     assert set(share.get_ydata()) == {3188 / 6250}
-    loss = curve_of(panels["val_loss"], "no information: ln 2 = 0.693")
+    loss = curve_of(panels["val_loss"], "loss of no information: ln 2 = 0.693")
     assert set(loss.get_ydata()) == {math.log(2)}
 
 

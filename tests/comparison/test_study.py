@@ -129,7 +129,7 @@ def test_runs_that_have_ended_are_skipped_with_a_line(
     ]
     assert study.train_runs(runs, fake_trainer) == [0, 0, 3, 0]
     output = capfd.readouterr().out
-    assert "rmsprop-lr0.0001-s0: done before, not trained again" in output
+    assert "rmsprop-lr0.0001-s0: done before, at epoch 5, not trained again" in output
     assert "sgd-lr0.0001-s0: diverged before, not trained again" in output
     trained = {path.name for path in tmp_path.iterdir()} - {"runs", "trainer.py"}
     assert trained == {"ftrl"}
@@ -162,7 +162,7 @@ def test_an_interrupt_lets_the_trainer_save_and_goes_on(tmp_path, fake_trainer):
 def test_the_plan_shows_state_and_command_of_each_run(write_run, fake_trainer):
     done = write_run([0.6] * 5)
     text = study.describe_plan([done, done.replace(seed=1)], fake_trainer)
-    assert "run 1 of 2: rmsprop-lr0.0001-s0: done\n" in text
+    assert "run 1 of 2: rmsprop-lr0.0001-s0: done before, at epoch 5\n" in text
     assert "run 2 of 2: rmsprop-lr0.0001-s1: to train\n" in text
     assert len(re.findall(r"^    .*trainer\.py rmsprop", text, re.MULTILINE)) == 2
 

@@ -55,7 +55,7 @@ def test_an_absent_folder_says_what_to_type(tmp_path):
 
 
 def test_an_empty_folder(tmp_path):
-    with pytest.raises(ValueError, match="got an empty or foreign folder"):
+    with pytest.raises(ValueError, match="got an empty folder"):
         read_manifest(tmp_path)
 
 

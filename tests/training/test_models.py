@@ -24,6 +24,9 @@ def linear(image_shape, num_classes):
         keras.layers.Dense(num_classes, activation="softmax")])
 def wrong(image_shape, num_classes):
     return keras.Sequential([keras.Input(image_shape), keras.layers.Flatten()])
+def unbuilt(image_shape, num_classes):
+    return keras.Sequential([
+        keras.layers.Flatten(), keras.layers.Dense(num_classes, activation="softmax")])
 class Half(keras.optimizers.SGD):
     pass
 def not_one(learning_rate):
@@ -83,8 +86,9 @@ def test_a_size_that_a_model_cannot_take_is_refused():
 
 
 def test_own_model_and_own_optimizer(own_code):
-    model = models.build_model(ModelConfig(model="own_code:linear"), 8, 3, seed=0)
-    assert model.output_shape == (None, 3)
+    for name in ("own_code:linear", "own_code:unbuilt"):
+        model = models.build_model(ModelConfig(model=name), 8, 3, seed=0)
+        assert model.output_shape == (None, 3)
     config = OptimizerConfig(optimizer="own_code:Half", learning_rate=0.5)
     assert type(models.build_optimizer(config)).__name__ == "Half"
 
@@ -169,9 +173,11 @@ def test_dropout_draws_from_its_own_stream_and_ours_alone():
 
 
 def test_weights_that_do_not_fit_are_refused(tmp_path):
-    config = ModelConfig(model="small_cnn", weights=str(tmp_path / "none.keras"))
-    with pytest.raises(ValueError, match="which is absent"):
-        models.build_model(config, 16, 2, seed=0)
+    (tmp_path / "broken.keras").write_bytes(b"no zip")
+    for model, size in (("small_cnn", 16), ("vgg16", 32)):
+        config = ModelConfig(model=model, weights=str(tmp_path / "broken.keras"))
+        with pytest.raises(ValueError, match="file of this model, got"):
+            models.build_model(config, size, 2, seed=0)
     path = str(tmp_path / "other.weights.h5")
     models.build_model(ModelConfig(model="small_cnn"), 16, 3, seed=0).save_weights(path)
     config = ModelConfig(model="small_cnn", weights=path)

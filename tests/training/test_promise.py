@@ -65,7 +65,8 @@ def test_a_long_run_comes_with_two_shorter_commands_that_run(position, values):
     ("values", "text"),
     [
         ({}, "it cannot stop a run of 5 epochs"),
-        ({"epochs": 31}, "patience 30"),
+        ({"epochs": 30}, "patience 30"),
+        ({"epochs": 29}, "it cannot stop a run of 29 epochs"),
         ({"early_stopping": "off"}, "off"),
         ({"patience": 0, "epochs": 1}, "it cannot stop a run of 1 epoch"),
     ],
@@ -91,20 +92,21 @@ def test_tensorboard_is_named_so_that_it_runs(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("flags", "model", "asked", "expected"),
+    ("flags", "on_gpu", "model", "asked", "expected"),
     [
-        ({"avx2"}, "vgg16", "auto", "float32"),
-        ({"amx_bf16"}, "vgg16", "auto", "mixed_bfloat16"),
-        ({"amx_bf16"}, "mobilenetv2", "auto", "float32"),
-        ({"avx2"}, "vgg16", "mixed_bfloat16", "mixed_bfloat16"),
-        ({"amx_bf16"}, "vgg16", "float32", "float32"),
+        ({"avx2"}, False, "vgg16", "auto", "float32"),
+        ({"amx_bf16"}, False, "vgg16", "auto", "mixed_bfloat16"),
+        ({"amx_bf16"}, True, "vgg16", "auto", "float32"),
+        ({"amx_bf16"}, False, "mobilenetv2", "auto", "float32"),
+        ({"avx2"}, False, "vgg16", "mixed_bfloat16", "mixed_bfloat16"),
+        ({"amx_bf16"}, False, "vgg16", "float32", "float32"),
     ],
 )
 def test_precision_follows_hardware_and_model(
-    monkeypatch, flags, model, asked, expected
+    monkeypatch, flags, on_gpu, model, asked, expected
 ):
     monkeypatch.setattr(machine, "cpu_flags", lambda: frozenset(flags))
-    chosen, reason = precision.resolve_precision(asked, model)
+    chosen, reason = precision.resolve_precision(asked, model, on_gpu=on_gpu)
     assert chosen == expected
     assert reason
 

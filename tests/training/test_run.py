@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import signal
 
 import keras
@@ -314,6 +315,72 @@ def test_checkpoints_inside_an_epoch_change_nothing(configure, whole):
     assert digest(record.folder) == whole[2]
 
 
+@pytest.fixture
+def other_records(image_dir, tmp_path):
+    """The same pictures, split otherwise."""
+    folder = str(tmp_path / "other")
+    convert(
+        ConvertConfig(
+            image_dir=str(image_dir), records_dir=folder, validation_split=0.5
+        )
+    )
+    return folder
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_a_run_on_other_records_is_refused_and_stays_as_it_was(
+    configure, other_records, epochs
+):
+    record = train(configure(epochs=1), say=quiet)
+    with pytest.raises(ValueError, match="must go on with dataset_fingerprint="):
+        train(configure(epochs=epochs, records_dir=other_records), say=quiet)
+    assert run_folder.read_run(record.folder).status == record.status
+
+
+def test_what_is_done_is_done_without_its_records(configure):
+    record = train(configure(epochs=1), say=quiet)
+    again = train(configure(epochs=1, records_dir="gone"), say=quiet)
+    assert again.status == record.status
+
+
+def test_a_run_that_goes_on_records_its_sessions(configure):
+    train(configure(epochs=1), say=quiet)
+    facts = train(configure(epochs=2), say=quiet).facts
+    assert facts["config"]["run"]["epochs"] == 2
+    assert facts["command"].endswith(facts["sessions"][0]["command"][-20:])
+    assert [session["from_step"] for session in facts["sessions"]] == [STEPS]
+
+
+def test_lost_checkpoints_of_a_finished_run_are_said(configure):
+    folder = train(configure(), say=quiet).folder
+    shutil.rmtree(folder / "checkpoint")
+    before = (folder / run_folder.METRICS).read_bytes()
+    with pytest.raises(ValueError, match="must hold a checkpoint to go on from"):
+        train(configure(epochs=3), say=quiet)
+    assert (folder / run_folder.METRICS).read_bytes() == before
+
+
+def test_what_a_kill_left_of_a_first_start_does_no_harm(configure, whole):
+    folder = run_folder.run_folder(configure())
+    folder.mkdir(parents=True)
+    for name in ("config.json.aside", "status.json", "model.txt"):
+        (folder / name).write_text("half")
+    assert digest(train(configure(), say=quiet).folder) == whole[2]
+    assert not (folder / "config.json.aside").exists()
+
+
+def test_a_signal_before_the_first_step_costs_nothing(configure, monkeypatch):
+    record = train(configure(epochs=1), say=quiet)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(RunWriter, "take_up", interrupt)
+        train(configure(), say=quiet)
+    assert run_folder.read_run(record.folder).status == record.status
+
+
+def interrupt(*arguments):
+    raise KeyboardInterrupt
+
+
 def test_a_folder_of_other_files_is_left_alone(configure):
     config = configure(run_name="project")
     mine = run_folder.run_folder(config) / "train" / "cat.0.jpg"
@@ -348,14 +415,22 @@ def test_overwriting_can_be_killed_and_given_again(configure, monkeypatch):
 def test_overwriting_by_a_run_that_cannot_begin_keeps_the_old_one(configure):
     config = configure(model="small_cnn", run_name="mine", epochs=1)
     record = train(config, say=quiet)
-    with pytest.raises(ValueError, match="which is absent"):
-        train(config.replace(weights="typo.keras", overwrite=True), say=quiet)
+    broken = record.folder.parent / "broken.keras"
+    broken.write_text("no zip")
+    with pytest.raises(ValueError, match="file of this model, got"):
+        train(config.replace(weights=str(broken), overwrite=True), say=quiet)
     assert run_folder.read_run(record.folder).status == record.status
 
 
-def test_a_run_that_cannot_begin_leaves_no_folder(configure, tmp_path):
-    with pytest.raises(ValueError, match="which is absent"):
+def test_absent_weights_are_said_before_anything_loads(configure):
+    with pytest.raises(ValueError, match=r"'typo.keras', which is absent"):
         train(configure(weights="typo.keras"), say=quiet)
+
+
+def test_a_run_that_cannot_begin_leaves_no_folder(configure, tmp_path):
+    (tmp_path / "broken.keras").write_text("no zip")
+    with pytest.raises(ValueError, match="file of this model, got"):
+        train(configure(weights=str(tmp_path / "broken.keras")), say=quiet)
     assert list((tmp_path / "runs").iterdir()) == []
 
 
@@ -435,8 +510,6 @@ def test_only_torn_checkpoints_are_an_error(configure):
 
 
 def test_a_damaged_record_stops_the_run_by_name(configure, records_dir, tmp_path):
-    import shutil
-
     damaged = tmp_path / "damaged"
     shutil.copytree(records_dir, damaged)
     shard = next(iter(sorted(damaged.glob("*-train.tfrecord-*"))))
@@ -525,7 +598,7 @@ def test_a_changed_model_of_ones_own_is_not_continued(configure, own_model):
     record = train(configure(), say=quiet)
     assert len(record.facts["own_code_sha256"]["own_model:tiny"]) == 64
     own_model.write_text(OWN_MODEL + "# other\n")
-    with pytest.raises(ValueError, match="own_code_sha256"):
+    with pytest.raises(ValueError, match="own code own_model:tiny="):
         train(configure(epochs=3), say=quiet)
     own_model.write_text(OWN_MODEL)
 

@@ -5,6 +5,7 @@ a folder that is being written holds a lock. Nothing here deletes what it didn't
 """
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -20,13 +21,19 @@ ASIDE_SUFFIX = ".aside"
 LOCK_ATTEMPTS = 5
 
 
+def aside_names(name: str) -> tuple[str, str]:
+    """Return what `open_aside` and `path_aside` call `name` while it is written."""
+    path = Path(name)
+    return f"{name}{ASIDE_SUFFIX}", f"{path.stem}{ASIDE_SUFFIX}{path.suffix}"
+
+
 @contextlib.contextmanager
 def open_aside(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     """Open a file beside `path` that becomes `path` when the block ends well.
 
     On an exception the file aside is removed and `path` stays as it was.
     """
-    aside = path.with_name(f"{path.name}{ASIDE_SUFFIX}")
+    aside = path.with_name(aside_names(path.name)[0])
     encoding = None if "b" in mode else "utf-8"
     try:
         with open(aside, mode, encoding=encoding) as file:
@@ -55,7 +62,7 @@ def path_aside(path: Path) -> Iterator[Path]:
 
     For writers that open files themselves and look at the ending.
     """
-    aside = path.with_name(f"{path.stem}{ASIDE_SUFFIX}{path.suffix}")
+    aside = path.with_name(aside_names(path.name)[1])
     try:
         yield aside
         sync_file(aside)
@@ -96,7 +103,8 @@ def append_json_line(path: Path, value: dict[str, Any]) -> None:
     }
     line = json.dumps(finite, ensure_ascii=False, allow_nan=False).encode() + b"\n"
     with open(path, "ab", buffering=0) as file:
-        file.write(line)
+        if file.write(line) != len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:

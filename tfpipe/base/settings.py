@@ -122,10 +122,10 @@ def _expected(field: dataclasses.Field[Any], kind: type) -> str:
     return f"{name} of at least {low}" if low is not None else name
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, known: Iterable[str], prefix: str = "") -> str:
     """Return "; did you mean X?" for the nearest known word, or ""."""
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    near = difflib.get_close_matches(word.lower(), list(known), n=1)
+    return f"; did you mean {prefix}{near[0]}?" if near else ""
 
 
 def build_config(config_class: Any, values: dict[str, Any]) -> Any:

@@ -1,6 +1,7 @@
 """Let a unit of work end before Ctrl-C or SIGTERM takes effect."""
 
 import contextlib
+import os
 import signal
 import threading
 import types
@@ -18,8 +19,12 @@ class Postponed:
         self.received: int | None = None
 
     def handle(self, number: int, frame: types.FrameType | None) -> None:
-        """Remember the signal."""
+        """Remember the first signal; at a second end the process where it stands."""
+        if self.received is not None:
+            os.write(2, b"\nstopped at once; what was saved before stands\n")
+            os._exit(128 + number)
         self.received = number
+        os.write(2, b"\nstopping after this step; once more stops at once, unsaved\n")
 
     def raise_received(self) -> None:
         """Raise KeyboardInterrupt or Terminated if its signal has come."""

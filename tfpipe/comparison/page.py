@@ -146,6 +146,10 @@ def conditions(results: Sequence[RunResult]) -> list[str]:
             same.append(f"{name}={words[0]}")
     lines = [f"runs differ in: {', '.join(different)}"] if different else []
     lines.append(f"all runs share: {', '.join(same)}")
+    lines.append(
+        "seconds an epoch: the median of training and evaluation together, without "
+        "checkpoints and drawing"
+    )
     for share, threshold, num in sorted(
         {
             (result.majority_share, result.threshold, result.num_validation)

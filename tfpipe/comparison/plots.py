@@ -64,7 +64,7 @@ def draw_panel(
         epochs, values = result.series(metric)
         if not epochs:
             continue
-        # Thinner lines over thicker ones, so that runs that share a value all show.
+        # Dashes and smaller markers over larger ones let runs of one value all show.
         axes.plot(
             epochs,
             values,
@@ -72,18 +72,20 @@ def draw_panel(
             linestyle=LINES[index % len(LINES)],
             marker=MARKERS[index % len(MARKERS)],
             markevery=math.ceil(len(epochs) / MOST_MARKERS),
-            linewidth=max(1.2, 2.4 - 0.4 * index),
-            markersize=max(3.5, 9.0 - 1.8 * index),
+            linewidth=1.8,
+            markersize=max(4.5, 8.0 - 1.0 * index),
             label=result.label,
         )
     begun = [result for result in results if result.evaluations]
     highest_loss = math.inf
     if metric.endswith("accuracy"):
         for share in sorted({result.majority_share for result in begun}):
-            curves.draw_reference(axes, share, f"majority share {share:.3f}")
+            curves.draw_reference(
+                axes, share, f"accuracy of the majority share: {share:.3f}"
+            )
     else:
         for classes in sorted({result.num_classes for result in begun}):
-            label = f"no information: ln {classes} = {math.log(classes):.3f}"
+            label = f"loss of no information: ln {classes} = {math.log(classes):.3f}"
             curves.draw_reference(axes, math.log(classes), label)
             highest_loss = HIGHEST_LOSS * math.log(classes)
     curves.dress_axes(axes, title, metric.rpartition("_")[2].capitalize())

@@ -192,10 +192,14 @@ def describe_plan(
     lines = []
     for number, run in enumerate(runs, start=1):
         record = find_finished(run)
-        state = record.status["status"] if record else "to train"
+        state = _ended(record) if record else "to train"
         lines.append(f"run {number} of {len(runs)}: {run_name(run)}: {state}")
         lines.append(f"    {shlex.join(command(run))}")
     return "\n".join(lines)
+
+
+def _ended(record: RunRecord) -> str:
+    return f"{record.status['status']} before, at epoch {record.status['epoch']}"
 
 
 def train_runs(
@@ -215,21 +219,22 @@ def train_runs(
         The exit code of each run's trainer; of a run that had ended before, the code
         its trainer ended with.
     """
-    finished = [find_finished(run) for run in runs]
-    codes = []
-    for number, (run, record) in enumerate(zip(runs, finished, strict=True), start=1):
-        header = f"run {number} of {len(runs)}: {run_name(run)}"
-        if record:
-            status = record.status["status"]
-            print(f"{header}: {status} before, not trained again", flush=True)
-            codes.append(EXIT_DIVERGED if status == "diverged" else EXIT_DONE)
-            continue
+    for run in runs:
         folder = run_folder.run_folder(run)
         if files.FolderLock.is_held(folder):
             raise ValueError(
                 f"{folder} must have one writer, got another process that trains it "
                 "now; wait until it ends, or stop it and give this command again"
             )
+    finished = [find_finished(run) for run in runs]
+    codes = []
+    for number, (run, record) in enumerate(zip(runs, finished, strict=True), start=1):
+        header = f"run {number} of {len(runs)}: {run_name(run)}"
+        if record:
+            print(f"{header}: {_ended(record)}, not trained again", flush=True)
+            diverged = record.status["status"] == "diverged"
+            codes.append(EXIT_DIVERGED if diverged else EXIT_DONE)
+            continue
         print(header, flush=True)
         codes.append(_train(command(run)))
         if codes[-1] != EXIT_DONE:

@@ -53,7 +53,8 @@ class ConvertConfig:
     class_names: tuple[str, ...] = setting(
         (),
         "Class names in label order, a,b,...; empty: the folders' names, sorted, else "
-        "the words dog and cat in the file names (dog=0, cat=1).",
+        "the words dog and cat in the file names. Cats and dogs are always dog=0, "
+        "cat=1, as in the experiment, unless told otherwise here.",
         front=True,
     )
     num_shards: int = setting(

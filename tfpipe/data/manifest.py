@@ -152,7 +152,14 @@ def _no_dataset(records_dir: Path) -> str:
             f"records_dir must hold finished records, got an unfinished conversion in "
             f"{records_dir}; continue it with: {command}"
         )
-    got = "an empty or foreign folder" if records_dir.is_dir() else "no folder there"
+    if records_dir.exists() and (
+        not records_dir.is_dir() or any(records_dir.iterdir())
+    ):
+        return (
+            f"records_dir must hold finished records, got other files: {records_dir}; "
+            "name the folder that make_records wrote"
+        )
+    got = "an empty folder" if records_dir.is_dir() else "no folder there"
     name = shlex.quote(str(records_dir))
     option = "" if str(records_dir) == "records" else f" --records_dir={name}"
     return (

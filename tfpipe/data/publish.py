@@ -121,7 +121,9 @@ def print_splits(manifest: Manifest) -> None:
     """Say how many records each split has, by class."""
     for split, size in manifest.split_sizes.items():
         classes = manifest.counts["by_split"][split]
-        shares = ", ".join(f"{name} {number:,}" for name, number in classes.items())
+        shares = ", ".join(
+            f"{name} {classes.get(name, 0):,}" for name in manifest.class_names
+        )
         print(f"  {split:<10} {size:>9,}: {shares}")
 
 

@@ -30,12 +30,34 @@ def open_records_dir(records_dir: Path) -> Iterator[Path]:
 
     A folder that was made here and got nothing (a wrong input) goes again.
     """
+    refuse_foreign(records_dir)
     records_dir.mkdir(parents=True, exist_ok=True)
     with files.FolderLock(records_dir) as lock:
         try:
             yield records_dir / manifests.PARTIAL_DIR
         finally:
             remove_if_empty(records_dir, lock.path)
+
+
+def refuse_foreign(records_dir: Path) -> None:
+    """Refuse a folder with files that aren't ours, before anything is written there.
+
+    Raises:
+        ValueError: naming one of them.
+    """
+    if not records_dir.exists():
+        return
+    if not records_dir.is_dir():
+        raise ValueError(
+            f"records_dir must be a folder, got the file {records_dir}; choose another "
+            "with --records_dir"
+        )
+    names = {entry.name for entry in records_dir.iterdir()} - {".lock"}
+    if names and not names & {manifests.METADATA, manifests.PARTIAL_DIR}:
+        raise ValueError(
+            f"records_dir must be empty or hold our records, got {min(names)} in "
+            f"{records_dir}; choose another folder with --records_dir"
+        )
 
 
 def remove_if_empty(records_dir: Path, lock_path: Path) -> None:
@@ -86,18 +108,7 @@ def begin(partial: Path, identity: dict[str, Any], overwrite: bool) -> bool:
             remove_partial(partial)
         else:
             return True
-    metadata = partial.parent / manifests.METADATA
-    others = [
-        entry.name
-        for entry in partial.parent.iterdir()
-        if entry.name not in (".lock", partial.name)
-    ]
-    if others and not metadata.exists():
-        raise ValueError(
-            f"records_dir must be empty or hold our records, got {min(others)} in "
-            f"{partial.parent}; choose another folder with --records_dir"
-        )
-    if metadata.exists():
+    if (partial.parent / manifests.METADATA).exists():
         manifests.read_metadata(partial.parent)
     for name in (SCAN, SHARDS):
         (partial / name).mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from pathlib import Path
 from typing import Any
 
 from tfpipe.base import settings
@@ -248,7 +249,7 @@ def run_name(config: RunConfig) -> str:
 
 
 def check_records(config: RunConfig, manifest: Manifest) -> None:
-    """Refuse records that a run can't be trained on, and own code that isn't there.
+    """Refuse records that a run can't be trained on, and files that aren't there.
 
     Raises:
         ValueError: naming what is missing.
@@ -256,6 +257,12 @@ def check_records(config: RunConfig, manifest: Manifest) -> None:
     for name in (config.model.model, config.optimizer.optimizer):
         if catalog.is_own(name):
             catalog.own_code_sha256(name)
+    weights = config.model.weights
+    if weights not in ("none", "imagenet") and not Path(weights).is_file():
+        raise ValueError(
+            f"weights must be none, imagenet or a file, got {weights!r}, which is "
+            "absent; name a .keras or .weights.h5 file"
+        )
     sizes = manifest.split_sizes
     for split in ("train", "validation"):
         if not sizes.get(split):

@@ -18,6 +18,7 @@ class EventWriters:
     """
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self._writers = {}
         for name in run_folder.EVENTS:
             for old in (folder / name).glob("events.out.tfevents.*"):
@@ -46,10 +47,18 @@ class EventWriters:
                 tf.summary.scalar(f"epoch_{name}", value, step=epoch)
                 tag = f"evaluation_{name}_vs_iterations"
                 tf.summary.scalar(tag, value, step=line["step"])
-        for writer in self._writers.values():
-            writer.flush()
+        self._write_out("flush")
 
     def close(self) -> None:
         """Write out what is still in memory."""
-        for writer in self._writers.values():
-            writer.close()
+        self._write_out("close")
+
+    def _write_out(self, how: str) -> None:
+        try:
+            for writer in self._writers.values():
+                getattr(writer, how)()
+        except tf.errors.OpError as error:
+            raise OSError(
+                f"TensorBoard's files in {self.folder} must be writable, got "
+                f"{error.message}; free disk space and give the same command again"
+            ) from None

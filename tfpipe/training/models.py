@@ -113,16 +113,29 @@ def _vgg16_is_scaled(weights: str) -> bool:
     From scratch the experiment trains it on plain values in [0, 1], and so go weights
     from a file, unless the file is a model that begins with that scaling.
     """
-    if not (weights.endswith(".keras") and os.path.exists(weights)):
+    if not weights.endswith(".keras"):
         return weights == "imagenet"
     return any(layer.name.startswith("rescaling") for layer in _inner(weights).layers)
 
 
 def _inner(path: str) -> Any:
     """Open a model; of one that tfpipe exported, what is behind its first scaling."""
-    saved = keras.models.load_model(path, compile=False)
+    with _weights_fit(path):
+        saved = keras.models.load_model(path, compile=False)
     last = saved.layers[-1]
     return last if isinstance(last, keras.Model) else saved
+
+
+@contextlib.contextmanager
+def _weights_fit(path: str) -> Iterator[None]:
+    """Turn what Keras says of a file that doesn't fit into one line."""
+    try:
+        yield
+    except Exception as error:
+        raise ValueError(
+            f"weights must be a .keras or .weights.h5 file of this model, got {path}: "
+            f"{str(error).splitlines()[0]}"
+        ) from None
 
 
 def _scaled_as_expected(inputs: Any, module: Any) -> Any:
@@ -162,6 +175,8 @@ def _softmax(features: Any, num_classes: int) -> Any:
 
 def _own_model(name: str, shape: tuple[int, ...], num_classes: int) -> Any:
     model = _load_own(name)(shape, num_classes)
+    if isinstance(model, keras.Sequential) and not model.built:
+        model.build((None, *shape))
     # Only these can be copied for export; Keras has no public name for the second.
     pixels = keras.Input(shape)
     kinds = (keras.Sequential, type(keras.Model(pixels, pixels)))
@@ -201,20 +216,13 @@ def _load_own(name: str) -> Any:
 
 
 def _load_weights(model: Any, path: str) -> None:
-    if not os.path.exists(path):
-        raise ValueError(
-            f"weights must be none, imagenet or a file, got {path!r}, which is absent"
-        )
-    try:
-        if path.endswith(".keras"):
-            model.set_weights(_inner(path).get_weights())
-        else:
+    if path.endswith(".keras"):
+        weights = _inner(path).get_weights()
+        with _weights_fit(path):
+            model.set_weights(weights)
+    else:
+        with _weights_fit(path):
             model.load_weights(path)
-    except (ValueError, OSError) as error:
-        raise ValueError(
-            f"weights must be a .keras or .weights.h5 file of this model, got {path}: "
-            f"{error}"
-        ) from None
 
 
 def build_optimizer(config: OptimizerConfig) -> keras.optimizers.Optimizer:

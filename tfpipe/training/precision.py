@@ -7,7 +7,7 @@ from tfpipe.base import machine
 GAINS_BY_BF16 = ("vgg16", "vgg19", "resnet50")
 
 
-def resolve_precision(precision: str, model: str) -> tuple[str, str]:
+def resolve_precision(precision: str, model: str, *, on_gpu: bool) -> tuple[str, str]:
     """Return (precision, reason) for a setting of auto, float32 or mixed_bfloat16.
 
     Without a matrix unit for bfloat16 a CPU emulates it: VGG16 at 64 pixels then ran
@@ -15,6 +15,8 @@ def resolve_precision(precision: str, model: str) -> tuple[str, str]:
     """
     if precision != "auto":
         return precision, "as asked"
+    if on_gpu:
+        return "float32", "no measurement on a GPU; --precision=mixed_bfloat16 asks"
     if "amx_bf16" not in machine.cpu_flags():
         return "float32", "no bfloat16 matrix unit (amx_bf16) in this CPU"
     if model not in GAINS_BY_BF16:

@@ -69,8 +69,8 @@ def describe_early_stopping(config: RunConfig) -> str:
         f"Keras's, on {rule.monitor} with baseline {rule.baseline:g} and patience "
         f"{rule.patience}"
     )
-    # Keras waits `patience` epochs and never stops after the first.
-    if max(rule.patience, 1) >= epochs:
+    # Keras counts the first epoch as a wait, too, but never stops after it.
+    if epochs == 1 or rule.patience > epochs:
         line += f"; it cannot stop a run of {epochs} epoch{'s' * (epochs > 1)}"
     return line
 

@@ -84,10 +84,29 @@ def validation_class_counts(manifest: Manifest) -> list[int]:
     return [int(by_class.get(name, 0)) for name in manifest.class_names]
 
 
+def add_session(
+    begun: dict[str, Any], now: dict[str, Any], step: int
+) -> dict[str, Any]:
+    """Return config.json of a run that goes on behind `step`.
+
+    The settings are today's, whose budget may have grown; the rest is as the run
+    began, and `sessions` lists where it went on.
+    """
+    session = {name: now[name] for name in ("command", "device", "machine", "versions")}
+    sessions = [*begun.get("sessions", []), {"from_step": step, **session}]
+    changed = {"config": now["config"], "command": now["command"]}
+    return {**begun, **changed, "sessions": sessions}
+
+
 def device() -> str:
     """Name what the run computes on."""
     gpus = tf.config.list_physical_devices("GPU")
     return f"{len(gpus)} GPU" if gpus else machine.cpu_model()
+
+
+def has_gpu() -> bool:
+    """Tell whether TensorFlow computes on a GPU."""
+    return bool(tf.config.list_physical_devices("GPU"))
 
 
 def _versions() -> dict[str, str]:

@@ -14,6 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfpipe.base import files
 from tfpipe.base.progress import Progress, format_seconds
 from tfpipe.base.signals import postponed_signals
 from tfpipe.data import order
@@ -96,29 +97,29 @@ class _Run:
     def train(self, record: RunRecord | None, callbacks: Sequence[Any]) -> None:
         """Prepare, train, and leave a status whatever happens."""
         self._build(callbacks)
-        try:
-            self._open(record)
-            with postponed_signals() as signals:
-                self.signals = signals
+        self._open(record)
+        with postponed_signals() as signals:
+            self.signals = signals
+            try:
                 self._go()
-        except KeyboardInterrupt:
-            self._save("interrupted", "stopped by a signal")
-            self.say(f"saved at step {self.position.step:,}; the same command goes on")
-            raise
-        except BaseException as error:
-            if run_folder.is_run_folder(self.folder):
+            except KeyboardInterrupt:
+                self._save("interrupted", "stopped by a signal")
+                at = f"{self.position.step:,}"
+                self.say(f"saved at step {at}; the same command goes on")
+                raise
+            except BaseException as error:
                 reason = f"{type(error).__name__}: {error}"
                 self.writer.write_status("failed", self.position, reason)
-            raise
-        finally:
-            self.writer.close()
+                raise
+            finally:
+                self.writer.close()
 
     # Preparing
 
     def _build(self, callbacks: Sequence[Any]) -> None:
         config = self.config
         self.precision = precision.resolve_precision(
-            config.model.precision, config.model.model
+            config.model.precision, config.model.model, on_gpu=provenance.has_gpu()
         )
         self.model = models.build_model(
             config.model,
@@ -163,16 +164,17 @@ class _Run:
             theirs = {name: record.facts[name] for name in fixed}
             ours = {name: facts[name] for name in fixed}
             run_folder.refuse_differences(record, theirs, ours)
-            self.position, damaged = self.writer.take_up()
+            self.position, damaged = self.writer.take_up(record)
             for name in damaged:
                 self.say(f"damaged, the checkpoint before is used: {name}")
+            facts = provenance.add_session(record.facts, facts, self.position.step)
+            files.write_json(self.folder / run_folder.CONFIG, facts)
         self.session_start = time.monotonic() - self.position.wall_seconds
-        self.writer.open_events()
         self.say(f"run {self.folder}")
         for line in promise.describe_run(self.config, facts, len(self.val_ids)):
             self.say(f"  {line}")
         if self.position.step:
-            self.say(f"  goes on behind step {self.position.step:,}")
+            self.say(f"  goes on after step {self.position.step:,}")
 
     # Training
 
@@ -180,6 +182,7 @@ class _Run:
         """Train until the budget, early stopping or divergence ends the run."""
         position = self.position
         self.writer.write_status("running", position)
+        self.writer.open_events()
         self.model.stop_training = False
         self.callbacks.on_train_begin()
         stopping.set_state(self.stopping, position.stopping)
@@ -356,11 +359,12 @@ class _Run:
             f"{format_seconds(line['eval_seconds'])} evaluation"
         )
         collapse = measure.describe_collapse(evaluation, self.class_names)
-        if collapse:
-            self.say(f"  {collapse}")
-        if collapse and not self.advised:
+        if collapse and self.advised:
+            self.say(f"  {collapse.partition(':')[0]}, as before")
+        elif collapse:
             self.advised = True
             rule = self.config.optimizer
+            self.say(f"  {collapse}")
             self.say(f"  {catalog.advise_rate(rule.optimizer, rule.learning_rate)}")
 
     def _save(self, status: str, reason: str = "") -> None:

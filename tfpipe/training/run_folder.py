@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tfpipe.base import files
+from tfpipe.data.manifest import read_manifest
+from tfpipe.training import catalog
 from tfpipe.training import config as run_config
 from tfpipe.training.config import RunConfig
 
@@ -26,7 +28,11 @@ OWN_PATTERNS = {
     **dict.fromkeys(EVENTS, ("events.out.tfevents.*",)),
 }
 # What stands in a folder whose run was stopped before its first config.json.
-FIRST_FILES = {".lock", STATUS, SUMMARY, EXPORT}
+FIRST_FILES = {
+    ".lock",
+    *(STATUS, SUMMARY, EXPORT),
+    *(name for own in OWN_FILES for name in files.aside_names(own)),
+}
 
 FINISHED = ("done", "stopped_early", "diverged")
 
@@ -155,23 +161,30 @@ def write_status(
 def clear(folder: Path) -> None:
     """Remove what a run wrote into `folder`, and nothing else.
 
-    config.json goes last: it says whose the rest is if a kill comes in between.
+    config.json goes last: it says whose the rest is if a kill comes in between. The
+    status is no longer that of an ended run from the first removal on.
     """
+    if is_run_folder(folder):
+        write_status(folder, "interrupted", epoch=0, step=0, reason="overwritten")
     for name, patterns in OWN_PATTERNS.items():
         for pattern in patterns:
             for path in (folder / name).glob(pattern):
                 path.unlink()
         with contextlib.suppress(OSError):  # absent, or not the run's alone
             (folder / name).rmdir()
-    for name in reversed(OWN_FILES):
-        (folder / name).unlink(missing_ok=True)
+    for own in reversed(OWN_FILES):
+        for name in (*files.aside_names(own), own):
+            (folder / name).unlink(missing_ok=True)
 
 
 def find_run(config: RunConfig) -> RunRecord | None:
     """Return the run that `config` would continue, or None where it would begin.
 
+    Records that are gone are no difference: what is done can be drawn without them.
+
     Raises:
-        ValueError: where the folder holds a run of other settings, naming them.
+        ValueError: where the folder holds a run of other settings, records or own
+            code, naming them.
     """
     folder = run_folder(config)
     if config.run.overwrite or not is_run_folder(folder):
@@ -179,6 +192,14 @@ def find_run(config: RunConfig) -> RunRecord | None:
     record = read_run(folder)
     theirs = {**run_config.identity(record.config), "seed": record.config.run.seed}
     ours = {**run_config.identity(config), "seed": config.run.seed}
+    with contextlib.suppress(ValueError):
+        fingerprint = read_manifest(config.data.records_dir).fingerprint
+        theirs["dataset_fingerprint"] = record.facts["dataset_fingerprint"]
+        ours["dataset_fingerprint"] = fingerprint
+    for name, digest in record.facts.get("own_code_sha256", {}).items():
+        with contextlib.suppress(ValueError):
+            ours[f"own code {name}"] = catalog.own_code_sha256(name)
+            theirs[f"own code {name}"] = digest
     refuse_differences(record, theirs, ours)
     return record
 

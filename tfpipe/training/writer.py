@@ -9,6 +9,7 @@ import keras
 from tfpipe.base import files
 from tfpipe.training import curves, events, export, run_folder, state
 from tfpipe.training.position import Position
+from tfpipe.training.run_folder import RunRecord
 
 LINES = (run_folder.METRICS, run_folder.STEPS)
 
@@ -42,15 +43,21 @@ class RunWriter:
         files.write_json(self.folder / run_folder.CONFIG, facts)
         return Position()
 
-    def take_up(self) -> tuple[Position, list[str]]:
+    def take_up(self, record: RunRecord) -> tuple[Position, list[str]]:
         """Go back to the last checkpoint; return it, and damaged ones by name.
 
         Raises:
-            ValueError: where the lines written before it are gone.
+            ValueError: where the checkpoint, or the lines written before it, are gone.
         """
-        position, damaged = state.load_state(
-            self.folder / run_folder.CHECKPOINT, self.variables
-        )
+        folder = self.folder / run_folder.CHECKPOINT
+        position, damaged = state.load_state(folder, self.variables)
+        # Killed before its first checkpoint, a run has at most one evaluation.
+        had_some = len(record.evaluations) > 1 or record.status["status"] == "done"
+        if position.step == 0 and had_some:
+            raise ValueError(
+                f"{folder} must hold a checkpoint to go on from, got none; start again "
+                "with --overwrite"
+            )
         for name in LINES:
             path = self.folder / name
             length = getattr(position, f"{path.stem}_bytes")
