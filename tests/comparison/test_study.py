@@ -130,7 +130,7 @@ def test_runs_that_have_ended_are_skipped_with_a_line(
     assert study.train_runs(runs, fake_trainer) == [0, 0, 3, 0]
     output = capfd.readouterr().out
     assert "rmsprop-lr0.0001-s0: done before, at epoch 5, not trained again" in output
-    assert "sgd-lr0.0001-s0: diverged before, not trained again" in output
+    assert "sgd-lr0.0001-s0: diverged before, at epoch 1, not trained again" in output
     trained = {path.name for path in tmp_path.iterdir()} - {"runs", "trainer.py"}
     assert trained == {"ftrl"}
 
