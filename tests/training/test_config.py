@@ -29,6 +29,7 @@ def test_a_config_survives_json():
         ({"image_size": 64, "epochs": 9}, "rmsprop-lr0.0001-image_size64-s0"),
         ({"decay": 0.0}, "rmsprop-lr0.0001-decay0-s0"),
         ({"optimizer": "my.code:Mine"}, "my.code_Mine-lr0.0001-s0"),
+        ({"weights": "/a/long/path/b.keras"}, "rmsprop-lr0.0001-weightsb.keras-s0"),
         ({"run_name": "first"}, "first"),
     ],
 )

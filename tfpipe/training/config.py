@@ -233,6 +233,7 @@ def run_name(config: RunConfig) -> str:
     default = identity(RunConfig())
     values = identity(config)
     parts = [values.pop("optimizer"), f"lr{values.pop('learning_rate'):g}"]
+    values["weights"] = Path(values["weights"]).name
     for name, value in values.items():
         if value != default[name]:
             parts.append(
