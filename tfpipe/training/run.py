@@ -220,6 +220,8 @@ class _Run:
         interval = config.run.checkpoint_minutes * 60
         label = f"epoch {position.epoch + 1}/{config.run.epochs}"
         left = self.steps_per_epoch - position.epoch_step
+        if config.run.max_steps:
+            left = min(left, config.run.max_steps - position.step)
         with Progress(label, left, "steps") as progress:
             while position.epoch_step < self.steps_per_epoch and not self._is_cut():
                 start = time.monotonic()
