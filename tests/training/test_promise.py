@@ -1,4 +1,3 @@
-import dataclasses
 import datetime
 import shlex
 
@@ -109,7 +108,3 @@ def test_precision_follows_hardware_and_model(
     chosen, reason = precision.resolve_precision(asked, model, on_gpu=on_gpu)
     assert chosen == expected
     assert reason
-
-
-def test_a_plan_is_a_value():
-    assert dataclasses.replace(plan(), steps=1) != plan()

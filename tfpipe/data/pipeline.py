@@ -129,11 +129,18 @@ class Batches:
         self.image_size, self.batch_size = image_size, batch_size
 
     def epoch_dataset(
-        self, ids: Ids, *, seed: int, epoch: int, start_step: int = 0
+        self,
+        ids: Ids,
+        *,
+        seed: int,
+        epoch: int,
+        start_step: int = 0,
+        with_ids: bool = False,
     ) -> Any:
         """Return exactly one epoch over `ids`, from batch `start_step` on."""
         ordered = order.epoch_order(ids, seed, epoch)
-        return self.dataset(ordered[start_step * self.batch_size :])
+        rest = ordered[start_step * self.batch_size :]
+        return self.dataset(rest, with_ids=with_ids)
 
     def dataset(self, ids: Ids, *, with_ids: bool = False) -> Any:
         """Return the batches of `ids` in the order given.

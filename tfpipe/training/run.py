@@ -212,7 +212,13 @@ class _Run:
         ids = order.epoch_order(self.train_ids, config.run.seed, position.epoch)
         size = config.data.batch_size
         batches = iter(
-            self.batches.dataset(ids[position.epoch_step * size :], with_ids=True)
+            self.batches.epoch_dataset(
+                self.train_ids,
+                seed=config.run.seed,
+                epoch=position.epoch,
+                start_step=position.epoch_step,
+                with_ids=True,
+            )
         )
         if position.epoch_step == 0:
             self.callbacks.on_epoch_begin(position.epoch)
