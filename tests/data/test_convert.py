@@ -463,6 +463,8 @@ def test_killed_at_random_moments_it_ends_byte_identical(
             process.kill()
             process.wait()
             num_kills += 1
+            if (records_dir / "dataset_info.json").exists():
+                continue  # killed behind publishing: the next one finds it done
             with pytest.raises(ValueError, match="must hold finished records"):
                 read_manifest(records_dir)
     assert num_kills >= 2
