@@ -12,6 +12,10 @@ $(VENV)/ready: setup.py constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .[dev]
 	touch $@
 
+$(VENV)/peers: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .[dev,peers]
+	touch $@
+
 check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -20,7 +24,7 @@ check: setup
 test: setup
 	$(BIN)/python -m pytest -m "not slow"
 
-test-all: setup
+test-all: $(VENV)/peers
 	$(BIN)/python -m pytest
 
 demo: setup

@@ -1,10 +1,15 @@
-"""Install tfpipe: `python -m pip install .` (extras: test, dev, gpu)."""
+"""Install tfpipe: `python -m pip install .` (extras: test, dev, peers, bench, gpu)."""
 
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
-TEST = ["pytest>=8", "hypothesis>=6", "pytest-timeout>=2.3"]
+TEST = [
+    "hypothesis>=6",
+    "pytest>=8",
+    "pytest-timeout>=2.3",
+    "tensorflow-datasets>=4.9.10",
+]
 
 setup(
     name="tfpipe",
@@ -33,6 +38,9 @@ setup(
     extras_require={
         "test": TEST,
         "dev": [*TEST, "mypy>=1.11", "ruff>=0.6"],
+        # Other readers and writers of pictures, for slow tests and benchmarks/.
+        "peers": ["nvidia-dali-cuda130>=2.4; sys_platform == 'linux'"],
+        "bench": ["ffcv==1.0.2", "importlib_resources"],
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
     },
 )

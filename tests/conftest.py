@@ -40,7 +40,8 @@ def image_dir(tmp_path_factory):
 @pytest.fixture(scope="session")
 def records_dir(image_dir, tmp_path_factory):
     """Their records: 39 train, 13 validation. Tests don't change them."""
-    from tfpipe.data.convert import ConvertConfig, convert
+    from tfpipe.data.conversion.config import ConvertConfig
+    from tfpipe.data.conversion.convert import convert
 
     folder = tmp_path_factory.mktemp("made") / "records"
     convert(

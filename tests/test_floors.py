@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "tfpipe"
 FLOORS = ("base", "data", "training", "comparison", "roof")
 HEAVY = {
     "tfpipe.data.pipeline",
+    "tfpipe.data.checks.tf_decode",
     "tfpipe.training.events",
     "tfpipe.training.export",
     "tfpipe.training.keras2",

@@ -32,14 +32,16 @@ def config_class(words):
     else:
         name, rest = "tfpipe." + Path(words[1]).stem, words[2:]
     from tfpipe.comparison.study import CompareConfig
-    from tfpipe.data.convert import ConvertConfig
-    from tfpipe.data.demo_set import DemoConfig
+    from tfpipe.data.checks.verify import VerifyConfig
+    from tfpipe.data.conversion.config import ConvertConfig
+    from tfpipe.data.demo.demo_set import DemoConfig
     from tfpipe.training.config import RunConfig
 
     classes = {
         "tfpipe.train": RunConfig,
         "tfpipe.compare": CompareConfig,
         "tfpipe.make_records": ConvertConfig,
+        "tfpipe.verify_records": VerifyConfig,
         "tfpipe.make_demo_images": DemoConfig,
     }
     return classes[name], rest

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from tfpipe import cli
 from tfpipe.base.progress import format_seconds
-from tfpipe.data.demo_set import DemoConfig, draw_set
+from tfpipe.data.demo.demo_set import DemoConfig, draw_set
 
 
 def work(config: DemoConfig) -> int:

@@ -10,7 +10,8 @@ After an interruption the same command goes on where it stopped.
 """
 
 from tfpipe import cli
-from tfpipe.data.convert import ConvertConfig, convert
+from tfpipe.data.conversion.config import ConvertConfig
+from tfpipe.data.conversion.convert import convert
 
 
 def main() -> None:

@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+if __name__ == "__main__":  # not where a worker process imports this file
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tfpipe.make_records import main
+    from tfpipe.make_records import main
 
-if __name__ == "__main__":
     main()

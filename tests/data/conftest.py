@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfpipe.data.convert import ConvertConfig, convert
+from tfpipe.base.settings import build_config
+from tfpipe.data.conversion.config import ConvertConfig
+from tfpipe.data.conversion.convert import convert
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data"
 
@@ -77,12 +79,13 @@ def make_records(tmp_path):
     """Return convert() with tests' defaults: make_records(image_dir, name, ...)."""
 
     def make(image_dir: Path, name: str = "records", **settings: object):
-        values = {"num_workers": 1, **settings}
-        return convert(
-            ConvertConfig(
-                image_dir=str(image_dir), records_dir=str(tmp_path / name), **values
-            )
-        )
+        values = {
+            "image_dir": str(image_dir),
+            "records_dir": str(tmp_path / name),
+            "num_workers": 1,
+            **settings,
+        }
+        return convert(build_config(ConvertConfig, values))
 
     return make
 

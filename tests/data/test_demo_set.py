@@ -3,8 +3,8 @@ import json
 import pytest
 
 from tfpipe.base.files import FolderLock
-from tfpipe.data import demo_set
-from tfpipe.data.demo_set import DemoConfig, draw_set
+from tfpipe.data.demo import demo_set
+from tfpipe.data.demo.demo_set import DemoConfig, draw_set
 
 
 def _config(folder, **settings):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfpipe.data import drawings
+from tfpipe.data.demo import drawings
 
 NUM_IMAGES = 2000
 

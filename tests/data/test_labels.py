@@ -1,13 +1,21 @@
 import pytest
 
-from tfpipe.data.labels import label_sources
-from tfpipe.data.sources import FilePlace
+from tfpipe.data.inputs.labels import label_sources
+from tfpipe.data.inputs.places import FilePlace
+from tfpipe.data.inputs.sources import Listing
+from tfpipe.data.inputs.tables import read_table
 
 PLACE = FilePlace(path="x", size=1)
 
 
-def label(keys, class_names=()):
-    return label_sources(dict.fromkeys(keys, PLACE), class_names)
+def label(keys, class_names=(), table=None, refused=()):
+    listing = Listing(
+        places=dict.fromkeys(keys, PLACE),
+        refused=dict.fromkeys(refused, ("missing", "not there")),
+        table=table and read_table(table.encode(), "l.csv", ""),
+        notes=(),
+    )
+    return label_sources(listing, class_names)
 
 
 def labels(found):
@@ -90,9 +98,113 @@ def test_kaggles_extracted_test_folder_is_left_out():
     assert found.notes == ("reading train/; left out test1/ with 2 pictures",)
 
 
-def test_split_folders_are_no_classes():
-    with pytest.raises(ValueError, match="one set of pictures, got the splits"):
-        label(["train/cat/1.jpg", "val/cat/1.jpg"])
+def splits(found):
+    return {source.key: source.split for source in found.sources}
+
+
+def test_split_folders_are_taken_as_the_splits_they_are():
+    found = label(
+        [
+            "x/Train/cat/1.jpg",
+            "x/Train/dog/2.jpg",
+            "x/val/dog/a/3.jpg",
+            "x/test/cat/4.jpg",
+        ]
+    )
+    assert splits(found) == {
+        "Train/cat/1.jpg": "train",
+        "Train/dog/2.jpg": "train",
+        "val/dog/a/3.jpg": "validation",
+        "test/cat/4.jpg": "test",
+    }
+    assert list(labels(found).values()) == [1, 0, 1, 0]
+    assert found.notes == ("taking Train/, val/, test/ as the splits that they are",)
+
+
+def test_flat_names_in_split_folders():
+    found = label(["train/cat.1.jpg", "train/dog.1.jpg", "validation/cat.2.jpg"])
+    assert splits(found)["validation/cat.2.jpg"] == "validation"
+    assert labels(found)["validation/cat.2.jpg"] == 1
+
+
+def test_without_validation_pictures_train_is_open():
+    found = label(["train/a/1.jpg", "train/b/2.jpg", "test/a/3.jpg"])
+    assert list(splits(found).values()) == ["test", "", ""]
+    assert "no validation pictures are given" in found.notes[-1]
+
+
+def test_a_split_folder_without_classes_is_left_out():
+    found = label(["train/a/1.jpg", "train/b/2.jpg", "val/b/3.jpg", "test/4.jpg"])
+    assert "test/4.jpg" not in labels(found)
+    assert found.notes[0] == "left out test/ with 1 pictures of no class"
+
+
+def test_what_lies_beside_split_folders_is_rejected():
+    found = label(["train/a/1.jpg", "train/b/2.jpg", "val/b/3.jpg", "a.jpg"])
+    assert found.sources[0].detail == "lies in no split's folder"
+
+
+def test_two_folders_of_one_split_are_no_guess():
+    with pytest.raises(
+        ValueError, match=r"one folder a split, got train/, val/, valid"
+    ):
+        label(["train/a/1.jpg", "val/a/1.jpg", "validation/b/1.jpg"])
+
+
+def test_a_list_gives_labels_splits_and_groups():
+    table = "Path, Label ,split,group\nb/1.jpg,红,VAL,g\nb/2.jpg,蓝,train,\n"
+    table += "b/3.jpg,,test,\n"
+    found = label(["b/1.jpg", "b/2.jpg", "b/3.jpg", "b/4.jpg"], table=table)
+    assert found.class_names == ("红", "蓝")
+    assert labels(found) == {"1.jpg": 0, "2.jpg": 1, "3.jpg": None, "4.jpg": None}
+    assert [(s.split, s.group) for s in found.sources[:2]] == [
+        ("validation", "g"),
+        ("train", ""),
+    ]
+    assert found.sources[2].detail == "label '' is no class"
+    assert found.sources[3].detail == "not listed in l.csv"
+
+
+def test_numbers_in_a_list_are_their_labels():
+    rows = "".join(f"{n}.jpg,{n}\n" for n in range(12))
+    found = label([f"{n}.jpg" for n in range(12)], table="path,label\n" + rows)
+    assert all(s.key == f"{s.label}.jpg" for s in found.sources)
+
+
+def test_a_picture_listed_twice_with_two_labels_is_ambiguous():
+    table = "path,label\n1.jpg,a\n./1.jpg,b\n2.jpg,a\n2.jpg,a\n3.jpg,b\n"
+    found = label(["1.jpg", "2.jpg", "3.jpg"], table=table)
+    assert labels(found) == {"1.jpg": None, "2.jpg": 0, "3.jpg": 1}
+    assert found.sources[0].reason == "ambiguous"
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (
+            "file,label\n",
+            "must have the columns path, label and may .* got file, label",
+        ),
+        ("", "got no header"),
+        ("path,label,split\n1.jpg,a,dev\n", "got 'dev' in line 2 of l.csv"),
+        ("path,label,split\n1.jpg,a,test\n2.jpg,b,\n", "got it in 1 of 2"),
+        ('path,label\n1.jpg,"' + "x" * 140_000 + '"\n', "well-formed table, got field"),
+    ],
+)
+def test_a_wrong_list_is_named(table, message):
+    with pytest.raises(ValueError, match=message):
+        read_table(table.encode(), "l.csv", "")
+
+
+def test_a_list_in_another_encoding_is_named():
+    with pytest.raises(ValueError, match="must be UTF-8 text"):
+        read_table("path,label\n狗.jpg,狗\n".encode("gbk"), "l.csv", "")
+
+
+def test_what_could_not_be_taken_is_among_the_rejects():
+    found = label(["in/cat.jpg", "in/dog.jpg"], refused=["in/cat.2.jpg", "../x.jpg"])
+    rejects = [(s.key, s.reason) for s in found.sources if s.label is None]
+    assert rejects == [("../x.jpg", "missing"), ("cat.2.jpg", "missing")]
 
 
 @pytest.mark.parametrize("keys", [["a.jpg", "b.jpg"], ["cat.jpg"], ["only/1.jpg"]])

@@ -9,8 +9,10 @@ import tensorflow as tf
 from PIL import Image
 
 from tfpipe.data import order, pipeline
-from tfpipe.data.convert import ConvertConfig, convert
+from tfpipe.data.conversion.config import ConvertConfig
+from tfpipe.data.conversion.convert import convert
 from tfpipe.data.pipeline import Batches, Source, input_fn
+from tfpipe.data.storing import Storing
 
 NUM_TRAIN, NUM_VALIDATION = 39, 13
 
@@ -201,6 +203,87 @@ def test_gray_pictures_come_as_three_channels():
     got = np.asarray(pipeline.decode_picture(encoded, 10, "area"))
     assert got.shape == (10, 10, 3)
     assert (got[..., 0] == got[..., 2]).all()
+
+
+@pytest.fixture(scope="module")
+def stored_records(image_dir, tmp_path_factory):
+    """The shared pictures as records of 16 pixels, by encoding."""
+    folders = {}
+    for encoding in ("jpeg", "raw"):
+        folders[encoding] = tmp_path_factory.mktemp("stored") / encoding
+        config = ConvertConfig(
+            image_dir=str(image_dir),
+            records_dir=str(folders[encoding]),
+            num_workers=1,
+            storing=Storing(image_size=16, encoding=encoding),
+        )
+        convert(config)
+    return folders
+
+
+def test_raw_records_give_the_very_pixels(stored_records):
+    source = Source(stored_records["raw"])
+    ids = source.split_ids("validation")
+    stored, _, _ = source.store.fetch(ids)
+    expected = np.stack([np.frombuffer(data, np.uint8) for data in stored])
+    dataset = input_fn(stored_records["raw"], "validation", image_size=16)
+    pictures = np.concatenate([np.asarray(x) for x, _ in dataset])
+    assert pictures.shape == (NUM_VALIDATION, 16, 16, 3)
+    np.testing.assert_array_equal(
+        (pictures * 255).round(), expected.reshape(-1, 16, 16, 3)
+    )
+
+
+def test_raw_and_jpeg_records_show_the_same_pictures(stored_records):
+    for size in (16, 24):
+        raw, jpegs = (
+            input_fn(stored_records[encoding], "train", image_size=size, batch_size=39)
+            for encoding in ("raw", "jpeg")
+        )
+        for (x, labels), (a, same_labels) in zip(raw, jpegs, strict=True):
+            np.testing.assert_array_equal(labels, same_labels)
+            assert 0 < np.abs(x - a).mean() < 0.02
+
+
+@pytest.mark.parametrize("resize", pipeline.RESIZES)
+def test_raw_pixels_are_resized_where_another_size_is_asked(resize):
+    pixels = photo(40, 40)
+    storing = Storing(image_size=40, encoding="raw")
+    expected = pipeline.resize_picture(tf.constant(pixels), 24, resize)
+    got = pipeline.decode_picture(pixels.tobytes(), 24, resize, storing)
+    np.testing.assert_array_equal(got, expected)
+    same = pipeline.decode_picture(pixels.tobytes(), 40, resize, storing)
+    np.testing.assert_array_equal(same, pixels)
+
+
+def decoding_operations(image_size, storing):
+    """The kinds of operations in the graph that decodes a record's picture."""
+
+    @tf.function
+    def decode(encoded):
+        return pipeline.decode_picture(encoded, image_size, "area", storing)
+
+    graph = decode.get_concrete_function(tf.TensorSpec([], tf.string)).graph
+    return {operation.type for operation in graph.get_operations()}
+
+
+def test_pictures_stored_in_the_asked_size_are_not_resized():
+    own_size = decoding_operations(16, Storing())
+    assert "DecodeJpeg" in own_size
+    assert {"If", "StatelessIf"} & own_size
+    same = decoding_operations(16, Storing(image_size=16))
+    assert "DecodeJpeg" in same
+    assert not {"If", "StatelessIf", "ResizeArea"} & same
+    assert "ResizeArea" in decoding_operations(24, Storing(image_size=16))
+    raw = decoding_operations(16, Storing(image_size=16, encoding="raw"))
+    assert "DecodeRaw" in raw
+    assert not {"DecodeJpeg", "If", "StatelessIf", "ResizeArea"} & raw
+
+
+def test_a_record_of_another_size_than_its_manifest_tells_is_met():
+    encoded = jpeg(photo(40, 40))
+    with pytest.raises((ValueError, tf.errors.OpError), match="40"):
+        pipeline.decode_picture(encoded, 16, "area", Storing(image_size=16))
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ RECORD = Record(
     file_name="猫/a b.jpg",
     sha256="0" * 64,
     source_id=2**40,
+    group="g",
 )
 
 

@@ -1,9 +1,12 @@
+import io
 import os
+import tarfile
 import zipfile
 
 import pytest
 
-from tfpipe.data.sources import FilePlace, list_pictures
+from tfpipe.data.inputs.places import FilePlace
+from tfpipe.data.inputs.sources import list_pictures
 
 
 def read_all(listing):
@@ -57,13 +60,170 @@ def test_a_folder_with_one_outer_zip(pack, lay, tmp_path):
     assert len(listing.notes) == 2
 
 
-def test_a_link_to_a_folder_is_left_out_and_said(lay, tmp_path):
-    folder = lay(PICTURES)
-    os.symlink(folder, folder / "loop")
-    os.symlink(folder / "a/cat.0.jpg", folder / "linked.jpg")
+def test_links_are_followed_inside_the_input_only(lay, tmp_path):
+    folder, other = lay(PICTURES), lay({"cat.9.jpg": b"nine"}, "other")
+    os.symlink("a/cat.0.jpg", folder / "linked.jpg")
+    os.symlink("a/b", folder / "again")
+    os.symlink(other / "cat.9.jpg", folder / "cat.9.jpg")
+    os.symlink(other, folder / "others")
+    os.symlink("nowhere.jpg", folder / "broken.jpg")
     listing = list_pictures(folder, tmp_path / "spool")
-    assert read_all(listing) == {**PICTURES, "linked.jpg": b"one"}
-    assert listing.notes == ("left out 1 links to folders",)
+    linked = {"linked.jpg": b"one", "again/猫 1.JPG": b"two"}
+    assert read_all(listing) == {**PICTURES, **linked}
+    assert {name: reason for name, (reason, _) in listing.refused.items()} == {
+        "cat.9.jpg": "outside_link",
+        "broken.jpg": "missing",
+    }
+    assert listing.notes == (
+        f"left out 1 links to places outside {folder}; move or copy what they point at "
+        "to take it in",
+    )
+
+
+def test_links_that_go_round_end(lay, tmp_path):
+    folder = lay(PICTURES)
+    os.symlink("..", folder / "a/b/up")
+    os.symlink("../a", folder / "c/over")
+    os.symlink("../../c", folder / "a/b/back")
+    names = read_all(list_pictures(folder, tmp_path / "spool"))
+    assert {name.count("/") for name in names} == {1, 2, 3}
+    assert "a/b/back/dog.png" in names
+    assert "c/over/cat.0.jpg" in names
+
+
+@pytest.mark.parametrize("name", ["t.tar", "t.tar.gz", "t.tgz"])
+def test_a_tar_agrees_with_its_folder(lay, tmp_path, name):
+    folder = lay({**PICTURES, **OTHERS})
+    os.link(folder / "a/cat.0.jpg", folder / "hard.jpg")
+    os.symlink("a/cat.0.jpg", folder / "soft.jpg")
+    os.symlink("../outside.jpg", folder / "out.jpg")
+    mode = "w" if name.endswith(".tar") else "w:gz"
+    with tarfile.open(tmp_path / name, mode) as archive:
+        archive.add(folder, ".")
+    listing = list_pictures(tmp_path / name, tmp_path / "spool")
+    links = {"hard.jpg": b"one", "soft.jpg": b"one"}
+    assert read_all(listing) == {**PICTURES, **links}
+    assert listing.refused["out.jpg"][0] == "outside_link"
+    assert (tmp_path / "spool").exists() == (mode == "w:gz")
+
+
+def test_a_tar_in_a_zip_is_read_in_place(lay, pack, tmp_path):
+    folder = lay(PICTURES)
+    with tarfile.open(tmp_path / "train.tar", "w") as archive:
+        archive.add(folder, "train")
+    data = (tmp_path / "train.tar").read_bytes()
+    listing = list_pictures(pack({"train.tar": data}), tmp_path / "spool")
+    assert read_all(listing) == {f"train/{n}": d for n, d in PICTURES.items()}
+    assert not (tmp_path / "spool").exists()
+
+
+def test_members_that_name_places_outside_are_refused(pack, tmp_path):
+    names = ("/etc/cat.1.jpg", "../cat.2.jpg", "a/../../cat.3.jpg", "C:/cat.4.jpg")
+    entries = {**PICTURES, **dict.fromkeys(names, b"evil"), "../notes.txt": b""}
+    with tarfile.open(tmp_path / "t.tar", "w") as archive:
+        for name, data in entries.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    for path in (pack(entries), tmp_path / "t.tar"):
+        listing = list_pictures(path, tmp_path / "spool")
+        assert read_all(listing) == PICTURES
+        assert {why for why, _ in listing.refused.values()} == {"unsafe_path"}
+        assert set(listing.refused) == set(names)
+
+
+def gbk_zip(path, names):
+    """Write a zip as Chinese Windows did: names in GBK, not marked as UTF-8."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in names:
+            archive.writestr("#" * len(name.encode("gbk")), name.encode())
+    data = path.read_bytes()
+    for name in names:
+        data = data.replace(b"#" * len(name.encode("gbk")), name.encode("gbk"), 2)
+    path.write_bytes(data)
+
+
+def test_a_zip_with_gbk_names(tmp_path):
+    path = tmp_path / "gbk.zip"
+    gbk_zip(path, ["猫/第一只.jpg", "狗狗狗/1.jpg"])
+    listing = list_pictures(path, tmp_path / "spool", "gbk")
+    assert sorted(listing.places) == ["狗狗狗/1.jpg", "猫/第一只.jpg"]
+    assert listing.notes == ()
+    guessed = list_pictures(path, tmp_path / "spool")
+    assert len(guessed.places) == 2
+    assert "2 names in the zip don't say their encoding" in guessed.notes[0]
+    with pytest.raises(ValueError, match=r"zip_encoding must be .* got utf-8"):
+        list_pictures(path, tmp_path / "spool", "utf-8")
+
+
+def test_folders_of_a_windows_zip_are_folders(tmp_path):
+    with zipfile.ZipFile(tmp_path / "w.zip", "w") as archive:
+        info = zipfile.ZipInfo("x")
+        info.filename, info.create_system = "a\\cat.0.jpg", 0
+        archive.writestr(info, b"one")
+    listing = list_pictures(tmp_path / "w.zip", tmp_path / "spool")
+    assert read_all(listing) == {"a/cat.0.jpg": b"one"}
+
+
+@pytest.mark.parametrize("name", ["t.tar", "t.tar.gz"])
+def test_a_cut_off_tar_is_said(tmp_path, name):
+    with tarfile.open(tmp_path / name, "w:gz" if "gz" in name else "w") as archive:
+        for picture in ("cat.0.jpg", "dog.0.jpg"):
+            info = tarfile.TarInfo(picture)
+            info.size = 3000
+            archive.addfile(info, io.BytesIO(os.urandom(3000)))
+    data = (tmp_path / name).read_bytes()
+    for cut in (30, 600, 2000):
+        (tmp_path / name).write_bytes(data[:cut])
+        with pytest.raises(
+            ValueError, match=r"image_dir must be .*whole .*got .*t\.tar"
+        ):
+            list_pictures(tmp_path / name, tmp_path / "spool")
+    if name == "t.tar":  # within the second header: tarfile itself says nothing
+        (tmp_path / name).write_bytes(data[:3800])
+        listing = list_pictures(tmp_path / name, tmp_path / "spool")
+        assert "it may have been cut off" in listing.notes[0]
+
+
+def test_a_list_of_pictures(lay, tmp_path):
+    folder = lay({**PICTURES, "l.csv": b"path,label\na/cat.0.jpg,x\nno.jpg,y\n"})
+    other = lay({"b.jpg": b"b"}, "other") / "b.jpg"
+    with open(folder / "l.csv", "a") as file:
+        file.write(f"{other},y\n{folder}/c/dog.png,y\n../other/b.jpg,y\n")
+    listing = list_pictures(folder / "l.csv", tmp_path / "spool")
+    assert read_all(listing) == {"a/cat.0.jpg": b"one", "c/dog.png": b"three"}
+    assert {name: reason for name, (reason, _) in listing.refused.items()} == {
+        "no.jpg": "missing",
+        str(other): "outside_link",
+        "../other/b.jpg": "outside_link",
+    }
+    inside = list_pictures(folder, tmp_path / "spool")
+    assert inside.table.rows.keys() >= {"a/cat.0.jpg", "no.jpg"}
+    assert read_all(inside) == PICTURES
+
+
+def test_a_list_in_a_zip_starts_from_its_own_folder(pack, tmp_path):
+    table = b"label\tpath\nx\tcat.0.jpg\n"
+    path = pack({**PICTURES, "a/l.tsv": table, "c/notes.csv": b"a,b\n"})
+    listing = list_pictures(path, tmp_path / "spool")
+    assert listing.table is None  # not beside all pictures, but among some
+    path = pack(
+        {f"a/{name}": data for name, data in PICTURES.items()} | {"a/l.tsv": table}
+    )
+    assert list(list_pictures(path, tmp_path / "s").table.rows) == ["a/cat.0.jpg"]
+
+
+def test_two_lists_are_no_guess(lay, tmp_path):
+    table = b"path,label\n"
+    folder = lay({**PICTURES, "l.csv": table, "m.csv": table, "n.csv": b"id\n"})
+    with pytest.raises(ValueError, match=r"one list of labels, got l\.csv, m\.csv in"):
+        list_pictures(folder, tmp_path)
+
+
+def test_a_list_of_nothing_there(lay, tmp_path):
+    folder = lay({"l.csv": b"path,label\nx/1.jpg,a\n"})
+    with pytest.raises(ValueError, match=r"got none that is there among 1 rows"):
+        list_pictures(folder / "l.csv", tmp_path)
 
 
 def test_a_name_that_is_no_utf8_gets_a_key_that_can_be_written(lay, tmp_path):
@@ -146,13 +306,15 @@ def test_no_pictures_says_where_to_get_some(lay, tmp_path, name):
 def test_a_file_that_is_no_zip(tmp_path):
     path = tmp_path / "page.zip"
     path.write_bytes(b"<html>403</html>")
-    with pytest.raises(ValueError, match=r"whole \.zip file, got .*page\.zip"):
+    with pytest.raises(ValueError, match=r"whole \.zip, .* got .*page\.zip"):
         list_pictures(path, tmp_path)
 
 
 def test_several_zips_are_no_guess(lay, tmp_path):
     folder = lay({"a.zip": b"", "b.zip": b""})
-    with pytest.raises(ValueError, match=r"one train\.zip, got a\.zip, b\.zip"):
+    with pytest.raises(
+        ValueError, match=r"one archive or one train\.zip, got a\.zip, b\.zip"
+    ):
         list_pictures(folder, tmp_path)
 
 
@@ -160,5 +322,5 @@ def test_zips_too_deep(pack, tmp_path):
     data = pack(PICTURES).read_bytes()
     for _ in range(4):
         data = pack({"in.zip": data}).read_bytes()
-    with pytest.raises(ValueError, match="at most 3 zips deep"):
+    with pytest.raises(ValueError, match="at most 3 archives deep"):
         list_pictures(tmp_path / "data.zip", tmp_path / "spool")

@@ -54,36 +54,15 @@ def test_groups_stand_together_at_the_head():
         frozenset({0, 2}),
         frozenset({1, 4}),
     }
-    assert splits.head_group_sizes(order, groups) == [2, 2]
 
 
-def test_the_experiments_split_is_exact():
-    assert splits.split_sizes(25_000, 0.25, 0) == {"train": 18_750, "validation": 6_250}
-
-
-@pytest.mark.parametrize(
-    ("total", "validation", "test", "expected"),
-    [
-        (10, 0.15, 0, {"train": 8, "validation": 2}),  # 1.5 is rounded up
-        (10, 0.0, 0, {"train": 10, "validation": 0}),
-        (10, 0.2, 0.1, {"train": 7, "validation": 2, "test": 1}),
-        (3, 0.25, 0, {"train": 2, "validation": 1}),
-    ],
-)
-def test_totals_are_rounded_half_up(total, validation, test, expected):
-    assert splits.split_sizes(total, validation, test) == expected
-
-
-def test_a_cut_moves_to_the_nearer_end_of_a_group():
-    # train would end at 5: within the second group, places 3 to 8
-    assert splits.split_sizes(10, 0.5, 0, [3, 6])["train"] == 3
-    assert splits.split_sizes(10, 0.3, 0, [3, 6])["train"] == 9
-    assert splits.split_sizes(10, 0.9, 0, [4])["train"] == 4
-
-
-def test_an_empty_train_split_is_refused():
-    with pytest.raises(ValueError, match="train must have at least one picture"):
-        splits.split_sizes(1, 0.5, 0)
+def test_groups_are_what_content_or_names_join():
+    contents, names = ["x", "y", "x", "", ""], ["", "g", "", "g", ""]
+    assert splits.find_groups(contents, names) == [[0, 2], [1, 3]]
+    assert splits.find_groups(list("xyxzy"), ["a", "", "b", "b", ""]) == [
+        [0, 2, 3],
+        [1, 4],
+    ]
 
 
 def test_shards_cut_each_split_evenly():

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from tfpipe.base import files
-from tfpipe.data.convert import ConvertConfig, convert
+from tfpipe.data.conversion.config import ConvertConfig
+from tfpipe.data.conversion.convert import convert
 from tfpipe.training import run_folder
 from tfpipe.training.config import RunConfig
 from tfpipe.training.run import train

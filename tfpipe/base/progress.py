@@ -3,9 +3,6 @@
 import sys
 import time
 
-import rich.console
-import rich.progress
-
 LOG_INTERVAL_SECONDS = 15.0
 
 
@@ -20,9 +17,13 @@ class Progress:
         self.label, self.total, self.unit = label, total, unit
         self.done = 0
         self._start = self._shown = time.monotonic()
-        console = rich.console.Console(stderr=True)
         self._bar = None
-        if console.is_terminal:
+        if sys.stderr.isatty():
+            # Only here, so that workers and logs don't wait for its import.
+            import rich.console
+            import rich.progress
+
+            console = rich.console.Console(stderr=True)
             self._bar = rich.progress.Progress(
                 rich.progress.TextColumn("{task.description}"),
                 rich.progress.BarColumn(bar_width=20),

@@ -6,12 +6,15 @@ ours beyond that layout stands in `metadata.json`.
 
 import dataclasses
 import json
+import reprlib
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tfpipe.base import files
+from tfpipe.data.metadata_shape import METADATA_SHAPE, check_shape
+from tfpipe.data.storing import Storing
 
 FORMAT_VERSION = 1
 DATASET_INFO = "dataset_info.json"
@@ -19,6 +22,7 @@ FEATURES = "features.json"
 LABEL_NAMES = "image.class.label.labels.txt"
 METADATA = "metadata.json"
 REJECTS = "rejects.jsonl"
+REPORT = "report.html"
 PARTIAL_DIR, INDEX_DIR = ".partial", "index"
 IDENTITY = "identity.json"  # in PARTIAL_DIR: what is being made, and by which command
 COMMAND = "python tools/make_records.py"
@@ -72,7 +76,7 @@ def index_path(records_dir: Path, file_name: str) -> Path:
 
 def dataset_files(shard_names: Sequence[str]) -> list[str]:
     """Return the paths of a dataset's files below its folder, DATASET_INFO first."""
-    fixed = [DATASET_INFO, FEATURES, LABEL_NAMES, REJECTS]
+    fixed = [DATASET_INFO, FEATURES, LABEL_NAMES, REJECTS, REPORT]
     indexes = [f"{INDEX_DIR}/{name}.idx" for name in shard_names]
     return [*fixed, *shard_names, *indexes, METADATA]
 
@@ -86,35 +90,45 @@ def read_manifest(records_dir: Path | str) -> Manifest:
     """
     records_dir = Path(records_dir)
     if not (records_dir / DATASET_INFO).exists():
-        raise ValueError(_no_dataset(records_dir))
-    metadata = read_metadata(records_dir)
-    manifest = Manifest(
+        raise ValueError(no_dataset(records_dir))
+    manifest = to_manifest(records_dir, read_metadata(records_dir))
+    for shard in manifest.shards:
+        _check_shard(records_dir, shard)
+    return manifest
+
+
+def to_manifest(records_dir: Path, metadata: dict[str, Any]) -> Manifest:
+    """Return what `read_metadata` found in a records folder as a value."""
+    names = [field.name for field in dataclasses.fields(Shard)]
+    return Manifest(
         records_dir=records_dir,
         dataset_name=metadata["dataset_name"],
         class_names=tuple(metadata["class_names"]),
-        split_sizes={name: int(size) for name, size in metadata["split_sizes"]},
-        shards=tuple(Shard(**shard) for shard in metadata["shards"]),
+        split_sizes=dict(metadata["split_sizes"]),
+        shards=tuple(
+            Shard(**{name: shard[name] for name in names})
+            for shard in metadata["shards"]
+        ),
         fingerprint=metadata["fingerprint"],
         settings=metadata["settings"],
         counts=metadata["counts"],
     )
-    for shard in manifest.shards:
-        _check_shard(records_dir, shard)
-    return manifest
 
 
 def read_metadata(records_dir: Path) -> dict[str, Any]:
     """Return the contents of metadata.json once it is known to be ours.
 
     Raises:
-        ValueError: if it is absent, damaged, newer, or names files outside the folder.
+        ValueError: if it is absent, damaged, newer, made of other things than
+            numbers and texts where these belong, or names files outside the folder.
     """
     path = records_dir / METADATA
     try:
         metadata = json.loads(path.read_bytes())
-        version = metadata["format_version"]
+        version = int(metadata["format_version"])
         names = [shard["file_name"] for shard in metadata["shards"]]
-    except (OSError, ValueError, KeyError, TypeError):
+    # Recursion: arrays within arrays, a hundred thousand deep.
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, OverflowError):
         raise ValueError(
             f"{path} must be what make_records wrote, got none or another; "
             f"make the records again in another folder with {COMMAND}"
@@ -127,9 +141,10 @@ def read_metadata(records_dir: Path) -> dict[str, Any]:
     for name in names:
         if not isinstance(name, str) or "/" in name or name in ("", ".", ".."):
             raise ValueError(
-                f"shard names must be plain file names, got {name!r} in {path}; "
-                "this manifest was forged or damaged: don't use it"
+                f"shard names must be plain file names, got {reprlib.repr(name)} in "
+                f"{path}; this manifest was forged or damaged: don't use it"
             )
+    check_shape(metadata, METADATA_SHAPE, str(path))
     return dict(metadata)
 
 
@@ -144,10 +159,14 @@ def _check_shard(records_dir: Path, shard: Shard) -> None:
         )
 
 
-def _no_dataset(records_dir: Path) -> str:
+def no_dataset(records_dir: Path) -> str:
+    """Return the error for a folder that holds no finished dataset."""
     identity = records_dir / PARTIAL_DIR / IDENTITY
-    if identity.exists():
-        command = json.loads(identity.read_bytes())["command"]
+    if identity.is_file():
+        try:
+            command = str(json.loads(identity.read_bytes())["command"])
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            command = f"{COMMAND} ... --overwrite"  # it is damaged itself
         return (
             f"records_dir must hold finished records, got an unfinished conversion in "
             f"{records_dir}; continue it with: {command}"
@@ -179,9 +198,9 @@ def write_manifest(
         versions: of the libraries whose version can change stored bytes.
     """
     folder = manifest.records_dir
-    files.write_bytes(folder / FEATURES, _features_json(len(manifest.class_names)))
-    names = "".join(f"{name}\n" for name in manifest.class_names)
-    files.write_bytes(folder / LABEL_NAMES, names.encode())
+    described = tfds_files(manifest, payload_bytes)
+    files.write_bytes(folder / FEATURES, described[FEATURES])
+    files.write_bytes(folder / LABEL_NAMES, described[LABEL_NAMES])
     facts = {
         "format_version": FORMAT_VERSION,
         "dataset_name": manifest.dataset_name,
@@ -195,7 +214,32 @@ def write_manifest(
         "versions": versions,
     }
     files.write_json(folder / METADATA, facts)
-    files.write_json(folder / DATASET_INFO, _dataset_info(manifest, payload_bytes))
+    files.write_bytes(folder / DATASET_INFO, described[DATASET_INFO])
+
+
+def tfds_files(manifest: Manifest, payload_bytes: dict[str, int]) -> dict[str, bytes]:
+    """Return the contents of the three files that TFDS reads, by name.
+
+    Args:
+        manifest: the facts.
+        payload_bytes: of each split, serialized Examples without their framing.
+    """
+    info = json.dumps(
+        _dataset_info(manifest, payload_bytes),
+        indent=2,
+        sort_keys=True,
+        ensure_ascii=False,
+    )
+    storing = Storing.from_facts(manifest.settings)
+    return {
+        FEATURES: _features_json(
+            len(manifest.class_names),
+            storing,
+            has_groups=manifest.settings.get("has_groups", False),
+        ),
+        LABEL_NAMES: "".join(f"{name}\n" for name in manifest.class_names).encode(),
+        DATASET_INFO: info.encode() + b"\n",
+    }
 
 
 def _dataset_info(manifest: Manifest, payload_bytes: dict[str, int]) -> dict[str, Any]:
@@ -224,23 +268,27 @@ def _dataset_info(manifest: Manifest, payload_bytes: dict[str, int]) -> dict[str
     }
 
 
-def _features_json(num_classes: int) -> bytes:
+def _features_json(num_classes: int, storing: Storing, has_groups: bool) -> bytes:
     """Return TFDS's description of a record's features."""
     core = "tensorflow_datasets.core.features"
+    side = str(storing.image_size or -1)  # -1: of any size
+    shape = {"dimensions": [side, side, "3"]}
+    picture: dict[str, Any] = {
+        "image": {"dtype": "uint8", "encodingFormat": "jpeg", "shape": shape},
+        "pythonClassName": f"{core}.image_feature.Image",
+    }
+    if storing.encoding == "raw":
+        picture = {
+            "pythonClassName": f"{core}.tensor_feature.Tensor",
+            "tensor": {"dtype": "uint8", "encoding": "bytes", "shape": shape},
+        }
     text = {"pythonClassName": f"{core}.text_feature.Text", "text": {}}
     whole = {
         "pythonClassName": f"{core}.scalar.Scalar",
         "tensor": {"dtype": "int64", "encoding": "none", "shape": {}},
     }
     features = {
-        "image/encoded": {
-            "image": {
-                "dtype": "uint8",
-                "encodingFormat": "jpeg",
-                "shape": {"dimensions": ["-1", "-1", "3"]},
-            },
-            "pythonClassName": f"{core}.image_feature.Image",
-        },
+        "image/encoded": picture,
         "image/class/label": {
             "classLabel": {"numClasses": str(num_classes)},
             "pythonClassName": f"{core}.class_label_feature.ClassLabel",
@@ -253,6 +301,8 @@ def _features_json(num_classes: int) -> bytes:
         "image/source_id": whole,
         "image/width": whole,
     }
+    if has_groups:
+        features["image/group"] = text
     tree = {
         "featuresDict": {"features": features},
         "pythonClassName": f"{core}.features_dict.FeaturesDict",

@@ -20,6 +20,7 @@ from tfpipe.data import order
 from tfpipe.data.manifest import Manifest, read_manifest
 from tfpipe.data.order import Ids
 from tfpipe.data.store import RecordStore
+from tfpipe.data.storing import IN_OWN_SIZE, Storing
 
 PREFETCH_BATCHES = 2
 
@@ -80,6 +81,7 @@ class Source:
 
     def __init__(self, records_dir: str | Path, *, fetch: str = "auto") -> None:
         self.manifest: Manifest = read_manifest(records_dir)
+        self.storing = Storing.from_facts(self.manifest.settings)
         self.store = RecordStore(self.manifest, fetch=fetch)
 
     @property
@@ -169,7 +171,9 @@ class Batches:
             return tuple(columns)
 
         def decode(encoded: Any, label: Any, source_id: Any) -> Any:
-            picture = decode_picture(encoded, self.image_size, self.resize)
+            picture = decode_picture(
+                encoded, self.image_size, self.resize, self.source.storing
+            )
             return picture, label, source_id
 
         def finish(pictures: Any, labels: Any, source_ids: Any) -> Any:
@@ -215,20 +219,40 @@ RESIZES: dict[str, dict[str, Any]] = {
 }
 
 
-def decode_picture(encoded: Any, image_size: int, resize: str) -> Any:
-    """Decode JPEG bytes to uint8 [image_size, image_size, 3], aspect not kept.
+def decode_picture(
+    encoded: Any, image_size: int, resize: str, storing: Storing = IN_OWN_SIZE
+) -> Any:
+    """Decode a record's picture to uint8 [image_size, image_size, 3].
 
-    The inverse DCT is the accurate one, which equals Pillow's; values are rounded to
-    the nearest integer after resizing.
+    Aspect isn't kept. The inverse DCT is the accurate one, which equals Pillow's;
+    values are rounded to the nearest integer after resizing. A picture that is stored
+    in the size asked for is not resized.
+
+    Args:
+        encoded: the bytes, a string scalar.
+        image_size: side in pixels.
+        resize: a key of `RESIZES`.
+        storing: how the records were stored.
     """
-    picture = tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
-    shape = tf.shape(picture)
+    stored = storing.image_size
+    if storing.encoding == "raw":
+        picture = tf.reshape(tf.io.decode_raw(encoded, tf.uint8), [stored, stored, 3])
+    else:
+        picture = tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
 
-    def resized() -> Any:
-        size = (image_size, image_size)
-        values = tf.image.resize(picture, size, **RESIZES[resize])
-        return tf.cast(tf.round(tf.clip_by_value(values, 0.0, 255.0)), tf.uint8)
-
-    same = tf.logical_and(shape[0] == image_size, shape[1] == image_size)
-    picture = tf.cond(same, lambda: picture, resized)
+    if not stored:
+        shape = tf.shape(picture)
+        picture = tf.cond(
+            tf.logical_and(shape[0] == image_size, shape[1] == image_size),
+            lambda: picture,
+            lambda: resize_picture(picture, image_size, resize),
+        )
+    elif stored != image_size:
+        picture = resize_picture(picture, image_size, resize)
     return tf.ensure_shape(picture, [image_size, image_size, 3])
+
+
+def resize_picture(picture: Any, image_size: int, resize: str) -> Any:
+    """Resize uint8 [height, width, 3] to [image_size, image_size, 3], rounded."""
+    values = tf.image.resize(picture, (image_size, image_size), **RESIZES[resize])
+    return tf.cast(tf.round(tf.clip_by_value(values, 0.0, 255.0)), tf.uint8)

@@ -1,10 +1,12 @@
 """Run plain, picklable jobs in processes: the local mapper."""
 
 import concurrent.futures
+import gc
 import multiprocessing
 import multiprocessing.connection
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -14,43 +16,78 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 
-def run_jobs(
-    function: Callable[[Job], Result], jobs: Sequence[Job], num_workers: int
-) -> Iterator[Result]:
-    """Yield the result of every job, in the order they finish.
+class Workers:
+    """Processes that stay for several rounds of jobs.
 
-    One worker is this process itself. An error in a job ends the others and is raised
-    here.
-
-    Raises:
-        OSError: if a worker process was killed.
+    Args:
+        num_workers: one is this process itself.
     """
-    num_workers = min(num_workers, len(jobs))
-    if num_workers <= 1:
-        yield from map(function, jobs)
-        return
-    # spawn: a forked child would share locks and threads of whoever imported us.
-    pool = concurrent.futures.ProcessPoolExecutor(
-        num_workers,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_begin_worker,
-    )
-    try:
-        futures = [pool.submit(function, job) for job in jobs]
-        for future in concurrent.futures.as_completed(futures):
-            yield future.result()
-    except BrokenProcessPool:
-        raise OSError(
-            "worker processes must stay alive, got one killed (often for memory); "
-            "give the same command with a smaller --num_workers to go on"
-        ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
+
+    def __init__(self, num_workers: int) -> None:
+        self._num_workers = num_workers
+        self._pool: concurrent.futures.ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> "Workers":
+        """Start the processes, so that they are ready when the first jobs are."""
+        if self._num_workers > 1:
+            self._pool = concurrent.futures.ProcessPoolExecutor(
+                self._num_workers,
+                mp_context=multiprocessing.get_context(_start_method()),
+                initializer=_begin_worker,
+            )
+            # A forked child's garbage collector would copy all that it looks at.
+            gc.freeze()
+            for _ in range(self._num_workers):
+                self._pool.submit(os.getpid)
+            gc.unfreeze()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._pool:
+            self._pool.shutdown(cancel_futures=True)
+
+    def run(
+        self, function: Callable[[Job], Result], jobs: Sequence[Job]
+    ) -> Iterator[Result]:
+        """Yield the result of every job, in the order they finish.
+
+        An error in a job is raised here; the jobs that wait are then dropped.
+
+        Raises:
+            OSError: if a worker process was killed.
+        """
+        if self._pool is None:
+            yield from map(function, jobs)
+            return
+        futures = [self._pool.submit(function, job) for job in jobs]
+        try:
+            for future in concurrent.futures.as_completed(futures):
+                yield future.result()
+        except BrokenProcessPool:
+            raise OSError(
+                "worker processes must stay alive, got one killed (often for memory); "
+                "give the same command with a smaller --num_workers to go on"
+            ) from None
+        finally:
+            for future in futures:
+                future.cancel()
+
+
+def _start_method() -> str:
+    """Return fork where it is safe: half a second of imports a worker is saved.
+
+    A forked child shares locks with threads that it doesn't have; so there must be
+    none, and none of TensorFlow's, which Python doesn't count.
+    """
+    is_alone = threading.active_count() == 1 and "tensorflow" not in sys.modules
+    return "fork" if sys.platform == "linux" and is_alone else "spawn"
 
 
 def _begin_worker() -> None:
     # Ctrl-C reaches the whole terminal group; the parent alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(name, signal.SIG_DFL)
     threading.Thread(target=_die_with_parent, daemon=True).start()
 
 

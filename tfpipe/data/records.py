@@ -7,7 +7,7 @@ and feature.proto).
 
 import dataclasses
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +39,10 @@ def unframe_record(block: bytes) -> bytes:
             f"record must be at least {FRAME_BYTES} bytes long, got {len(block)}; "
             "the file is cut off or damaged"
         )
-    length, payload = block[:8], block[HEADER_BYTES:-FOOTER_BYTES]
-    if block[8:HEADER_BYTES] != _masked_checksum(length):
+    length, payload = read_length(block), block[HEADER_BYTES:-FOOTER_BYTES]
+    if length != len(payload):
         raise ValueError(
-            "record's length must match its checksum, got another; it is damaged"
-        )
-    if struct.unpack("<Q", length)[0] != len(payload):
-        raise ValueError(
-            f"record must be {struct.unpack('<Q', length)[0]} bytes long, "
+            f"record must be {length} bytes long, "
             f"got {len(payload)}; the file is cut off or its index is not its own"
         )
     if block[-FOOTER_BYTES:] != _masked_checksum(payload):
@@ -54,6 +50,20 @@ def unframe_record(block: bytes) -> bytes:
             "record's bytes must match their checksum, got another; it is damaged"
         )
     return payload
+
+
+def read_length(header: bytes) -> int:
+    """Return the length of the payload behind a frame's HEADER_BYTES.
+
+    Raises:
+        ValueError: if the header is cut off or its checksum is wrong.
+    """
+    length, checksum = header[:8], header[8:HEADER_BYTES]
+    if len(header) < HEADER_BYTES or checksum != _masked_checksum(length):
+        raise ValueError(
+            "record's length must match its checksum, got another; it is damaged"
+        )
+    return int.from_bytes(length, "little")
 
 
 def _masked_checksum(data: bytes) -> bytes:
@@ -117,6 +127,7 @@ EXAMPLE_KEYS = {
     "file_name": "image/filename",
     "sha256": "image/key/sha256",
     "source_id": "image/source_id",
+    "group": "image/group",
 }
 
 
@@ -131,6 +142,8 @@ class Record:
         file_name: the source's key, a POSIX path.
         sha256: of the source's bytes, 64 hexadecimal digits.
         source_id: the place in the global order.
+        group: the name of what it shows, "" for a picture of no group; None where
+            nobody named groups, and then the key is left out.
     """
 
     encoded: bytes
@@ -142,6 +155,7 @@ class Record:
     file_name: str
     sha256: str
     source_id: int
+    group: str | None = None
 
     def to_bytes(self) -> bytes:
         """Return the serialized Example; equal records give equal bytes."""
@@ -149,6 +163,8 @@ class Record:
         features = example.features.feature
         for name, key in EXAMPLE_KEYS.items():
             value = getattr(self, name)
+            if value is None:
+                continue
             if isinstance(value, int):
                 features[key].int64_list.value.append(value)
             else:
@@ -174,6 +190,9 @@ class Record:
         values: dict[str, Any] = {}
         for field in dataclasses.fields(cls):
             key = EXAMPLE_KEYS[field.name]
+            is_optional = field.default is None
+            if is_optional and key not in features:
+                continue
             kind = "int64_list" if field.type is int else "bytes_list"
             # Asking a protobuf map for a missing key would add it.
             found: Sequence[Any] = ()
@@ -184,8 +203,21 @@ class Record:
                     f"record must have one value of {key}, got {len(found)}; "
                     "make the records again with this version of make_records"
                 )
-            values[field.name] = found[0].decode() if field.type is str else found[0]
+            is_text = field.type is str or is_optional
+            values[field.name] = found[0].decode() if is_text else found[0]
         return cls(**values)
+
+
+def iterate_records(shard: Path, index: Path) -> Iterator[Record]:
+    """Yield the records of a shard, by its index.
+
+    Raises:
+        ValueError: for a damaged one.
+    """
+    with open(shard, "rb") as file:
+        for offset, size in zip(*read_index(index), strict=True):
+            file.seek(int(offset))
+            yield Record.from_bytes(unframe_record(file.read(int(size))))
 
 
 def read_index(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -1,11 +1,10 @@
-"""The global order of all records and its cuts into train, validation and test.
+"""The global order of records, and its cuts into shards.
 
-Both depend on keys, labels and content hashes alone: never on the order in which
-files were found, on workers or on shards.
+It depends on keys, labels and groups alone: never on the order in which files were
+found, on workers or on shards.
 """
 
 import collections
-import decimal
 import hashlib
 import heapq
 from collections.abc import Iterator, Sequence
@@ -14,17 +13,36 @@ SALT = "tfpipe-order-1"
 SPLITS = ("train", "validation", "test")
 
 
-def key_rank(key: str) -> str:
+def key_rank(key: str) -> bytes:
     """Return the salted hash that ranks a source among those of its class."""
-    return hashlib.sha256(f"{SALT}/{key}".encode()).hexdigest()
+    return hashlib.sha256(f"{SALT}/{key}".encode()).digest()
 
 
-def find_groups(contents: Sequence[str]) -> list[list[int]]:
-    """Return the positions that share a content hash, for every hash seen twice."""
-    places = collections.defaultdict(list)
-    for position, content in enumerate(contents):
-        places[content].append(position)
-    return [members for members in places.values() if len(members) > 1]
+def find_groups(*columns: Sequence[str]) -> list[list[int]]:
+    """Return the positions that belong together, for every group of two or more.
+
+    Two positions do where they agree in one of the columns (content hashes, names of
+    groups); "" agrees with nothing. It is transitive.
+    """
+    leader: dict[int, int] = {}  # of those that have one
+
+    def find(position: int) -> int:
+        while (parent := leader.get(position)) is not None:
+            leader[position] = position = leader.get(parent, parent)
+        return position
+
+    for column in columns:
+        first: dict[str, int] = {}
+        for position, value in enumerate(column):
+            if not value:
+                continue
+            one, other = find(first.setdefault(value, position)), find(position)
+            if one != other:
+                leader[max(one, other)] = min(one, other)
+    members = collections.defaultdict(list)
+    for position in sorted(leader):
+        members[find(position)].append(position)
+    return [[first, *others] for first, others in sorted(members.items())]
 
 
 def global_order(
@@ -46,24 +64,12 @@ def global_order(
         if position not in grouped:
             by_class[labels[position]].append(position)
     placed = collections.Counter(labels[position] for position in order)
-    for label in _interleave(collections.Counter(labels), placed):
+    for label in interleave(collections.Counter(labels), placed):
         order.append(by_class[label].pop())
     return order
 
 
-def head_group_sizes(
-    order: Sequence[int], groups: Sequence[Sequence[int]]
-) -> list[int]:
-    """Return the sizes of the groups at the head of `order`, in order."""
-    group_of = {member: group for group in groups for member in group}
-    sizes, place = [], 0
-    while place < len(order) and order[place] in group_of:
-        sizes.append(len(group_of[order[place]]))
-        place += sizes[-1]
-    return sizes
-
-
-def _interleave(
+def interleave(
     counts: collections.Counter[int], placed: collections.Counter[int]
 ) -> Iterator[int]:
     """Yield the class of each next place, until `placed` has grown to `counts`.
@@ -95,57 +101,6 @@ def _interleave(
         placed[label] += 1
         if placed[label] < counts[label]:
             heapq.heappush(waiting, (*window(label), label))
-
-
-def split_sizes(
-    num_examples: int,
-    validation_split: float,
-    test_split: float,
-    group_sizes: Sequence[int] = (),
-) -> dict[str, int]:
-    """Return how many records each split takes of the global order.
-
-    Totals are the fraction of `num_examples` rounded half up. Where a group would be
-    cut (only when groups fill more than train), the cut moves to the group's nearer
-    end. Train and validation are always there, test if it has records.
-
-    Args:
-        num_examples: records in all.
-        validation_split, test_split: fractions in [0, 1).
-        group_sizes: sizes of the groups at the head of the order, in order.
-    """
-    num_test = _round_half_up(test_split, num_examples)
-    num_validation = _round_half_up(validation_split, num_examples)
-    train_end = _whole_group_cut(num_examples - num_validation - num_test, group_sizes)
-    validation_end = _whole_group_cut(num_examples - num_test, group_sizes)
-    sizes = {
-        "train": train_end,
-        "validation": validation_end - train_end,
-        "test": num_examples - validation_end,
-    }
-    if sizes["train"] < 1:
-        raise ValueError(
-            f"train must have at least one picture, got none of {num_examples}; "
-            "give more pictures or smaller --validation_split and --test_split"
-        )
-    return sizes if sizes["test"] else {k: sizes[k] for k in ("train", "validation")}
-
-
-def _round_half_up(fraction: float, count: int) -> int:
-    # Decimal text, because 0.15 * 10 is below 1.5 in binary floating point.
-    exact = decimal.Decimal(str(fraction)) * count
-    return int(exact.to_integral_value(decimal.ROUND_HALF_UP))
-
-
-def _whole_group_cut(cut: int, group_sizes: Sequence[int]) -> int:
-    start = 0
-    for size in group_sizes:
-        if start < cut < start + size:
-            # Never before the first group: train would be empty.
-            is_nearer_start = start > 0 and cut - start < start + size - cut
-            return start if is_nearer_start else start + size
-        start += size
-    return cut
 
 
 def shard_ranges(
@@ -188,6 +143,6 @@ def shard_ranges(
 
 def auto_num_shards(num_examples: int, num_bytes: int, num_splits: int) -> int:
     """Return how many shards serve well: 16 for 25,000 records, 128 MB at most each."""
-    by_count = min(16, -(-num_examples // 1500))
+    by_count = min(16, -(-num_examples // 500))
     by_size = -(-num_bytes // 128_000_000)
     return min(num_examples, max(num_splits, by_count, by_size))

@@ -16,7 +16,7 @@ import PIL
 from tfpipe.base import files, settings
 from tfpipe.base.progress import Progress
 from tfpipe.base.settings import setting
-from tfpipe.data import drawings
+from tfpipe.data.demo import drawings
 
 LISTING_NAME = "demo.json"
 UNFINISHED_NAME = f"{LISTING_NAME}.unfinished"

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from tfpipe.data import splits
-from tfpipe.data.labels import Source, check_every_class
+from tfpipe.data.conversion.allotment import Allotment, allot
+from tfpipe.data.conversion.scan import Scanned
+from tfpipe.data.conversion.shards import ShardJob
+from tfpipe.data.inputs.classes import check_every_class
+from tfpipe.data.inputs.labels import Source
 from tfpipe.data.manifest import shard_name
-from tfpipe.data.scan import Scanned
-from tfpipe.data.shards import ShardJob
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,14 +24,16 @@ class Plan:
         class_names: in label order.
         split_sizes: records of each split.
         jobs: one a shard.
-        groups: groups of byte-identical pictures, their keys.
+        duplicates: groups of byte-identical pictures, their keys.
+        num_groups: groups that a person named, of two pictures or more.
         notes: lines for people.
     """
 
     class_names: tuple[str, ...]
     split_sizes: dict[str, int]
     jobs: tuple[ShardJob, ...]
-    groups: tuple[tuple[str, ...], ...]
+    duplicates: tuple[tuple[str, ...], ...]
+    num_groups: int
     notes: tuple[str, ...]
 
 
@@ -42,6 +46,7 @@ def make_plan(
     test_split: float,
     num_shards: int,
     shard_dir: Path,
+    is_extension: bool = False,
 ) -> Plan:
     """Order the pictures to write, split them, cut the shards.
 
@@ -56,18 +61,25 @@ def make_plan(
             "folder of --records_dir says why for each"
         )
     check_every_class(class_names, labels, rows[0].key)
-    groups = splits.find_groups([row.sha256 for row in rows])
-    order = splits.global_order([row.key for row in rows], labels, groups)
-    sizes = splits.split_sizes(
-        len(rows),
-        validation_split,
-        test_split,
-        splits.head_group_sizes(order, groups),
+    contents, names = [row.sha256 for row in rows], [row.group for row in rows]
+    groups = duplicates = splits.find_groups(contents)
+    named = splits.find_groups(names)
+    if named:
+        groups = splits.find_groups(contents, names)
+    allotment = allot(
+        [row.key for row in rows],
+        labels,
+        groups,
+        given=[row.split for row in rows],
+        validation_split=validation_split,
+        test_split=test_split,
+        is_extension=is_extension,
     )
+    sizes = allotment.sizes
     num_bytes = sum(row.stored.size for row in rows)
     num_splits = sum(1 for size in sizes.values() if size)
     num_shards = num_shards or splits.auto_num_shards(len(rows), num_bytes, num_splits)
-    ordered = [rows[position] for position in order]
+    ordered = [rows[position] for position in allotment.order]
     jobs = tuple(
         ShardJob(
             file_name=shard_name(dataset_name, split, index, count),
@@ -76,6 +88,7 @@ def make_plan(
             rows=tuple(ordered[start:end]),
             class_names=class_names,
             shard_dir=os.fspath(shard_dir),
+            has_groups=any(row.group for row in rows),
         )
         for split, index, count, start, end in splits.shard_ranges(sizes, num_shards)
     )
@@ -83,21 +96,49 @@ def make_plan(
         class_names=class_names,
         split_sizes=sizes,
         jobs=jobs,
-        groups=tuple(tuple(sorted(rows[i].key for i in group)) for group in groups),
-        notes=_notes(rows, groups, class_names),
+        duplicates=tuple(
+            tuple(sorted(rows[i].key for i in group)) for group in duplicates
+        ),
+        num_groups=len(named),
+        notes=_notes(rows, duplicates, named, class_names, allotment),
     )
 
 
 def _notes(
-    rows: Sequence[Scanned], groups: Sequence[list[int]], class_names: Sequence[str]
+    rows: Sequence[Scanned],
+    duplicates: Sequence[list[int]],
+    named: Sequence[list[int]],
+    class_names: Sequence[str],
+    allotment: Allotment,
 ) -> tuple[str, ...]:
     notes = []
-    if groups:
+    if duplicates:
         notes.append(
-            f"{sum(map(len, groups)):,} pictures are byte-identical with another, in "
-            f"{len(groups):,} groups: none is parted by a split"
+            f"{sum(map(len, duplicates)):,} pictures are byte-identical with another, "
+            f"in {len(duplicates):,} groups: none is parted by a split"
         )
-    for group in groups:
+    if named:
+        notes.append(
+            f"{sum(map(len, named)):,} pictures stand in {len(named):,} named groups "
+            "of two or more: none is parted by a split"
+        )
+    if allotment.num_moved:
+        notes.append(
+            f"WARNING: {allotment.num_moved:,} pictures were moved to train, because "
+            "the input gives others of their group to another split"
+        )
+    off = {
+        split: size
+        for split, size in allotment.sizes.items()
+        if size != allotment.targets[split]
+    }
+    if off:
+        sizes = ", ".join(
+            f"{split} {size:,} instead of {allotment.targets[split]:,}"
+            for split, size in off.items()
+        )
+        notes.append(f"no choice of whole groups found gives the exact totals: {sizes}")
+    for group in duplicates:
         if len({rows[i].label for i in group}) > 1:
             names = ", ".join(
                 f"{rows[i].key} ({class_names[rows[i].label]})" for i in group
@@ -133,8 +174,10 @@ def count_pictures(
         "rejected_by_reason": _tally(reject["reason"] for reject in rejects),
         "normalised": sum(1 for row in rows if row.changes),
         "normalised_by_reason": _tally(c for row in rows for c in row.changes),
+        "resized": sum(1 for row in rows if row.is_resized),
         "by_split": {split: dict(counts) for split, counts in by_split.items()},
-        "duplicate_groups": [list(group) for group in plan.groups],
+        "duplicate_groups": [list(group) for group in plan.duplicates],
+        "named_groups": plan.num_groups,
     }
 
 

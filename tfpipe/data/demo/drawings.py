@@ -11,8 +11,17 @@ import random
 from PIL import Image
 
 from tfpipe.base.seeds import derive_seed
-from tfpipe.data.pen import DARK, WHITE, Colour, Pen, Points, any_colour, jitter, mix
-from tfpipe.data.scenery import draw_background, draw_foreground, light_scene
+from tfpipe.data.demo.pen import (
+    DARK,
+    WHITE,
+    Colour,
+    Pen,
+    Points,
+    any_colour,
+    jitter,
+    mix,
+)
+from tfpipe.data.demo.scenery import draw_background, draw_foreground, light_scene
 
 CLASS_NAMES = ("cat", "dog")
 VERSION = 1  # counts up when the same seed gives other pictures

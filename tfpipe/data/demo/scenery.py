@@ -9,7 +9,16 @@ import random
 import numpy as np
 from PIL import Image, ImageDraw
 
-from tfpipe.data.pen import DARK, WHITE, Colour, Pen, any_colour, jitter, mix, to_rgb
+from tfpipe.data.demo.pen import (
+    DARK,
+    WHITE,
+    Colour,
+    Pen,
+    any_colour,
+    jitter,
+    mix,
+    to_rgb,
+)
 
 _GRASS: Colour = (112, 156, 78)
 

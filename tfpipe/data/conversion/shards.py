@@ -13,9 +13,10 @@ from pathlib import Path
 
 from tfpipe.base import files
 from tfpipe.base.progress import Progress
-from tfpipe.data.pool import run_jobs
+from tfpipe.data.conversion.scan import Scanned
+from tfpipe.data.inputs.places import archives_kept_open
+from tfpipe.data.pool import Workers
 from tfpipe.data.records import Record, frame_record
-from tfpipe.data.scan import Scanned
 
 
 class SourceChangedError(OSError):
@@ -43,6 +44,7 @@ class ShardJob:
     rows: tuple[Scanned, ...]
     class_names: tuple[str, ...]
     shard_dir: str
+    has_groups: bool = False
 
     @property
     def path(self) -> Path:
@@ -52,7 +54,8 @@ class ShardJob:
     def digest(self) -> str:
         """Return the sha256 of what the shard is to hold."""
         rows = [(r.key, r.label, r.sha256, r.stored_sha256) for r in self.rows]
-        plan = [self.file_name, self.first_id, self.class_names, rows]
+        groups = [row.group for row in self.rows] if self.has_groups else None
+        plan = [self.file_name, self.first_id, self.class_names, rows, groups]
         return hashlib.sha256(json.dumps(plan).encode()).hexdigest()
 
 
@@ -74,15 +77,15 @@ class ShardResult:
     record_sha256: tuple[str, ...]
 
 
-def write_shard(job: ShardJob) -> int:
-    """Write a shard, its index and its journal; return the number of records.
+def write_shard(job: ShardJob) -> tuple[str, ShardResult]:
+    """Write a shard, its index and its journal; return its name and what it says.
 
     Raises:
         SourceChangedError: if a picture is not the one that was scanned.
     """
     shard_digest, offset, payload_bytes = hashlib.sha256(), 0, 0
     record_sha256, index_lines = [], []
-    with files.open_aside(job.path) as file:
+    with archives_kept_open(), files.open_aside(job.path) as file:
         for source_id, row in enumerate(job.rows, start=job.first_id):
             payload = _record(job, row, source_id).to_bytes()
             block = frame_record(payload)
@@ -101,7 +104,7 @@ def write_shard(job: ShardJob) -> int:
         record_sha256=tuple(record_sha256),
     )
     files.write_json(beside(job, ".json"), dataclasses.asdict(result))
-    return len(job.rows)
+    return job.file_name, result
 
 
 def _record(job: ShardJob, row: Scanned, source_id: int) -> Record:
@@ -113,7 +116,7 @@ def _record(job: ShardJob, row: Scanned, source_id: int) -> Record:
         raise SourceChangedError(row.key)
     return Record(
         encoded=data,
-        format="jpeg",
+        format=row.encoding,
         height=row.height,
         width=row.width,
         label=row.label,
@@ -121,6 +124,7 @@ def _record(job: ShardJob, row: Scanned, source_id: int) -> Record:
         file_name=row.key,
         sha256=row.sha256,
         source_id=source_id,
+        group=row.group if job.has_groups else None,
     )
 
 
@@ -160,29 +164,26 @@ def dataset_fingerprint(
     of each record's sha256 (of its serialized Example) in global order, a line each.
     """
     head = json.dumps([list(class_names), list(split_sizes.items())])
-    text = "".join(f"{line}\n" for line in (head, *record_sha256))
-    return hashlib.sha256(text.encode()).hexdigest()
+    digest = hashlib.sha256(f"{head}\n".encode())
+    for line in record_sha256:
+        digest.update(f"{line}\n".encode())
+    return digest.hexdigest()
 
 
 def write_all(
-    jobs: Sequence[ShardJob], num_workers: int, published_dir: Path | None
+    jobs: Sequence[ShardJob], workers: Workers, published_dir: Path | None
 ) -> list[ShardResult]:
     """Write the shards that aren't finished; return all journals, in order.
 
     Raises:
         SourceChangedError: if a picture is not the one that was scanned.
-        OSError: if a shard can't be read back as it was written.
     """
-    to_write = [job for job in jobs if not read_result(job, published_dir)]
+    found = {job.file_name: read_result(job, published_dir) for job in jobs}
+    results = {name: result for name, result in found.items() if result}
+    to_write = [job for job in jobs if job.file_name not in results]
     total = sum(len(job.rows) for job in to_write)
     with Progress("write", total, "records") as progress:
-        for num_records in run_jobs(write_shard, to_write, num_workers):
-            progress.advance(num_records)
-    results = [read_result(job, published_dir) for job in jobs]
-    finished = [result for result in results if result is not None]
-    if len(finished) != len(jobs):
-        raise OSError(
-            f"shards must keep their bytes once written, got others in "
-            f"{jobs[0].shard_dir}; check the disk and give the same command again"
-        )
-    return finished
+        for name, result in workers.run(write_shard, to_write):
+            results[name] = result
+            progress.advance(len(result.record_sha256))
+    return [results[job.file_name] for job in jobs]

@@ -14,14 +14,14 @@ from PIL import features
 from tfpipe.base import files
 from tfpipe.base.progress import format_seconds
 from tfpipe.data import manifest as manifests
-from tfpipe.data import shards, workplace
-from tfpipe.data.labels import Source
+from tfpipe.data.conversion import shards, workplace
+from tfpipe.data.conversion.config import DEFAULT_RECORDS_DIR
+from tfpipe.data.conversion.plan import Plan
+from tfpipe.data.conversion.scan import Scanned
+from tfpipe.data.conversion.shards import ShardResult
+from tfpipe.data.inputs.labels import Source
 from tfpipe.data.manifest import Manifest
-from tfpipe.data.plan import Plan
-from tfpipe.data.scan import Scanned
-from tfpipe.data.shards import ShardResult
-
-DEFAULT_RECORDS_DIR = "records"
+from tfpipe.data.overview.page import write_overview
 
 
 def codec_versions() -> dict[str, str]:
@@ -54,8 +54,11 @@ def publish(
     plan: Plan,
     results: Sequence[ShardResult],
     counts: dict[str, Any],
+    *,
+    rejects: Sequence[dict[str, str]],
+    num_pictures: int,
 ) -> Manifest:
-    """Move the shards into the records folder and write the manifest."""
+    """Move the shards into the records folder; write the report and the manifest."""
     records_dir = partial.parent
     workplace.clear_old(records_dir, partial)
     (records_dir / manifests.INDEX_DIR).mkdir(exist_ok=True)
@@ -90,6 +93,13 @@ def publish(
         settings=settings,
         counts=counts,
     )
+    write_overview(
+        manifest,
+        [row for job in plan.jobs for row in job.rows],
+        rejects=rejects,
+        versions=codec_versions(),
+        num_pictures=num_pictures,
+    )
     manifests.write_manifest(
         manifest, payload_bytes=payload_bytes, versions=codec_versions()
     )
@@ -110,7 +120,10 @@ def print_summary(manifest: Manifest, num_scanned: int, seconds: float) -> None:
     for what in ("normalised", "rejected"):
         reasons = counts[f"{what}_by_reason"]
         details = ", ".join(f"{name} {number:,}" for name, number in reasons.items())
-        print(f"  {what} {counts[what]:,}" + (f": {details}" if details else ""))
+        print(f"  {what:<10} {counts[what]:>9,}" + (f": {details}" if details else ""))
+    if counts["resized"]:
+        size = manifest.settings["image_size"]
+        print(f"  resized    {counts['resized']:>9,}: to {size} x {size}")
     if counts["rejected"]:
         print(f"  every reject is in {manifest.records_dir / manifests.REJECTS}")
     print(f"fingerprint {manifest.fingerprint}")

@@ -18,6 +18,7 @@ _OURS = (
     f"{SCAN}/[0-9]*.jpegs*",
     f"{SHARDS}/*.tfrecord-*",
     f"{SPOOL}/*.zip*",
+    f"{SPOOL}/*.tar*",
     "cleared",
     f"{manifests.REJECTS}*",
     f"{manifests.IDENTITY}*",
@@ -75,7 +76,8 @@ def finished_equal(records_dir: Path, settings: dict[str, Any]) -> Manifest | No
     """
     if not (records_dir / manifests.DATASET_INFO).exists():
         return None
-    found = manifests.read_manifest(records_dir)
+    metadata = manifests.read_metadata(records_dir)
+    found = manifests.to_manifest(records_dir, metadata)
     _refuse_other(records_dir, "finished records", found.settings, settings)
     return found
 
@@ -110,10 +112,15 @@ def begin(partial: Path, identity: dict[str, Any], overwrite: bool) -> bool:
             return True
     if (partial.parent / manifests.METADATA).exists():
         manifests.read_metadata(partial.parent)
-    for name in (SCAN, SHARDS):
-        (partial / name).mkdir(parents=True, exist_ok=True)
+    make_folders(partial)
     files.write_json(path, identity)
     return False
+
+
+def make_folders(partial: Path) -> None:
+    """Make the folders of unfinished work."""
+    for name in (SCAN, SHARDS):
+        (partial / name).mkdir(parents=True, exist_ok=True)
 
 
 def _refuse_other(

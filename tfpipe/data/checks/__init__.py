@@ -1,0 +1,1 @@
+"""Prove that records are what was written."""

@@ -1,0 +1,1 @@
+"""Pictures to records: scan, plan, shard jobs, publish."""

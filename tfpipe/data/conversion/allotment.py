@@ -1,0 +1,261 @@
+"""Which split each picture goes to: whole groups first, then exact totals, then shares.
+
+A pure function of keys, labels, groups and what the input gives, as the order is.
+"""
+
+import collections
+import dataclasses
+import decimal
+import itertools
+from collections.abc import Sequence
+
+from tfpipe.data.conversion.subsets import choose_groups
+from tfpipe.data.splits import SPLITS, global_order, key_rank
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Allotment:
+    """The global order with its cuts.
+
+    Attributes:
+        order: positions of the pictures, train first, then validation, then test.
+        sizes: records of each split; train and validation are always there.
+        targets: what the sizes would be if no group had to stay whole.
+        num_moved: pictures that left the split that the input gave them, because
+            another of their group was given to another split.
+    """
+
+    order: tuple[int, ...]
+    sizes: dict[str, int]
+    targets: dict[str, int]
+    num_moved: int
+
+
+def allot(
+    keys: Sequence[str],
+    labels: Sequence[int],
+    groups: Sequence[Sequence[int]],
+    *,
+    given: Sequence[str] = (),
+    validation_split: float,
+    test_split: float = 0.0,
+    is_extension: bool = False,
+) -> Allotment:
+    """Order the pictures and cut the order into splits.
+
+    Totals are the fraction of the pictures, rounded half up. No group is cut; where
+    groups fit into train, they stand at its head. Where they don't, whole groups are
+    dealt so that totals are exact if there is such a choice and as near as found
+    otherwise.
+
+    Args:
+        keys, labels: of each picture.
+        groups: positions that belong together; of two or more each.
+        given: the split that the input gives each picture, "" for ours to choose; ()
+            for none given.
+        validation_split, test_split: fractions in [0, 1).
+        is_extension: whether `given` are those of earlier records that are extended:
+            then fractions are of all pictures, else of those not given.
+
+    Raises:
+        ValueError: if train is left without pictures.
+    """
+    given = list(given) or [""] * len(keys)
+    num_moved = _keep_groups_whole(given, groups, is_extension)
+    pool = [position for position, split in enumerate(given) if not split]
+    held = collections.Counter(split for split in given if split)
+    base = len(keys) if is_extension else len(pool)
+    targets, left = {}, len(pool)
+    for split, fraction in (("test", test_split), ("validation", validation_split)):
+        wanted = _round_half_up(fraction, base) - (held[split] if is_extension else 0)
+        targets[split] = min(max(wanted, 0), left)
+        left -= targets[split]
+    needs = {"train": left, **{split: targets[split] for split in SPLITS[1:]}}
+    if needs["train"] + held["train"] < 1:
+        raise ValueError(
+            f"train must have at least one picture, got none of {len(keys)}; "
+            "give more pictures or smaller --validation_split and --test_split"
+        )
+    dealt = _deal_pool(pool, keys, labels, groups, needs)
+    order: list[int] = []
+    sizes = {}
+    for split in SPLITS:
+        members = dealt[split]
+        if held[split]:
+            both = sorted([*members, *(i for i, s in enumerate(given) if s == split)])
+            members = _ordered(both, keys, labels, groups)
+        order += members
+        sizes[split] = len(members)
+    targets = {split: needs[split] + held[split] for split in SPLITS}
+    if not sizes["test"]:
+        del sizes["test"]
+    return Allotment(
+        order=tuple(order), sizes=sizes, targets=targets, num_moved=num_moved
+    )
+
+
+def _round_half_up(fraction: float, count: int) -> int:
+    # Decimal text, because 0.15 * 10 is below 1.5 in binary floating point.
+    exact = decimal.Decimal(str(fraction)) * count
+    return int(exact.to_integral_value(decimal.ROUND_HALF_UP))
+
+
+def _keep_groups_whole(
+    given: list[str], groups: Sequence[Sequence[int]], is_extension: bool
+) -> int:
+    """Give all of a group one split, in place; return how many pictures left theirs.
+
+    Where members were given to different splits, the whole group goes to train, so
+    that no evaluation sees what was trained on. New members of a group that earlier
+    records hold join it.
+    """
+    num_moved = 0
+    for group in groups:
+        found = {given[i] for i in group}
+        if is_extension and len(found) > 1:
+            found.discard("")
+        goal = next(iter(found)) if len(found) == 1 else "train"
+        if goal == "train" and "train" not in found:
+            goal = "" if "" in found else goal
+        num_moved += sum(1 for i in group if given[i] not in ("", goal))
+        for i in group:
+            given[i] = goal
+    return num_moved
+
+
+def _ordered(
+    members: Sequence[int],
+    keys: Sequence[str],
+    labels: Sequence[int],
+    groups: Sequence[Sequence[int]],
+) -> list[int]:
+    """Return some of the pictures in their own global order."""
+    place = {position: index for index, position in enumerate(members)}
+    inner = [[place[i] for i in group] for group in groups if group[0] in place]
+    order = global_order(
+        [keys[i] for i in members], [labels[i] for i in members], inner
+    )
+    return [members[index] for index in order]
+
+
+def _deal_pool(
+    pool: Sequence[int],
+    keys: Sequence[str],
+    labels: Sequence[int],
+    groups: Sequence[Sequence[int]],
+    needs: dict[str, int],
+) -> dict[str, list[int]]:
+    """Deal the pictures that no split was given, in global order, as `needs` says."""
+    in_pool = set(pool)
+    inner = [list(group) for group in groups if group[0] in in_pool]
+    if sum(map(len, inner)) <= needs["train"]:
+        ordered = iter(_ordered(pool, keys, labels, inner))
+        return {
+            split: list(itertools.islice(ordered, needs[split])) for split in SPLITS
+        }
+    grouped = {position for group in inner for position in group}
+    singles = [position for position in pool if position not in grouped]
+    inner = _by_share(inner, keys, labels)
+    # Which split chooses first can decide whether all totals come out.
+    choices = (
+        _deal_groups([len(g) for g in inner], len(singles), needs, turn)
+        for turn in itertools.permutations(split for split in SPLITS if needs[split])
+    )
+    split_of = min(choices, key=lambda choice: _deviation(choice, inner, needs))
+    if not singles and "train" not in split_of:
+        split_of[min(range(len(inner)), key=lambda i: len(inner[i]))] = "train"
+    dealt: dict[str, list[int]] = {split: [] for split in SPLITS}
+    for group, split in zip(inner, split_of, strict=True):
+        dealt[split] += group
+    _deal_singles(dealt, singles, keys, labels, needs)
+    return dealt
+
+
+def _by_share(
+    groups: Sequence[Sequence[int]], keys: Sequence[str], labels: Sequence[int]
+) -> list[list[int]]:
+    """Rank groups within their main class and interleave the classes by share."""
+    queues = collections.defaultdict(list)
+    for group in groups:
+        members = sorted(group, key=lambda i: (key_rank(keys[i]), keys[i]))
+        main = min(collections.Counter(labels[i] for i in group).items(), key=_most)
+        queues[main[0]].append(members)
+    wanted = {label: sum(map(len, queue)) for label, queue in queues.items()}
+    for queue in queues.values():
+        queue.sort(key=lambda g: (key_rank(keys[g[0]]), keys[g[0]]), reverse=True)
+    placed = dict.fromkeys(queues, 0)
+    ordered = []
+    while any(queues.values()):
+        # The class of which the smallest part has come is next.
+        label = min(
+            (label for label in queues if queues[label]),
+            key=lambda label: (placed[label] / wanted[label], label),
+        )
+        ordered.append(queues[label].pop())
+        placed[label] += len(ordered[-1])
+    return ordered
+
+
+def _most(item: tuple[int, int]) -> tuple[int, int]:
+    label, count = item
+    return -count, label
+
+
+def _deal_groups(
+    sizes: Sequence[int], num_singles: int, needs: dict[str, int], turn: Sequence[str]
+) -> list[str]:
+    """Return each group's split: the splits choose in turn, the last has the rest."""
+    split_of = [turn[-1]] * len(sizes)
+    left, singles_left = list(range(len(sizes))), num_singles
+    for split in turn[:-1]:
+        need = needs[split]
+        total = sum(sizes[i] for i in left) + singles_left
+        ideal = round(sum(sizes[i] for i in left) * need / total) if total else 0
+        chosen = choose_groups(
+            [sizes[i] for i in left], max(0, need - singles_left), need, ideal
+        )
+        taken = {left[i] for i in chosen}
+        for i in taken:
+            split_of[i] = split
+        singles_left -= min(singles_left, max(0, need - sum(sizes[i] for i in taken)))
+        left = [i for i in left if i not in taken]
+    return split_of
+
+
+def _deviation(
+    split_of: Sequence[str],
+    groups: Sequence[Sequence[int]],
+    needs: dict[str, int],
+) -> int:
+    """Return how many pictures the totals miss, once the singles fill the gaps."""
+    grouped = collections.Counter(dict.fromkeys(needs, 0))
+    for split, group in zip(split_of, groups, strict=True):
+        grouped[split] += len(group)
+    return sum(max(0, grouped[split] - need) for split, need in needs.items())
+
+
+def _deal_singles(
+    dealt: dict[str, list[int]],
+    singles: Sequence[int],
+    keys: Sequence[str],
+    labels: Sequence[int],
+    needs: dict[str, int],
+) -> None:
+    """Fill each split behind its groups so that the classes come near their shares."""
+    queues = collections.defaultdict(list)
+    for i in sorted(singles, key=lambda i: (key_rank(keys[i]), keys[i]), reverse=True):
+        queues[labels[i]].append(i)
+    everyone = [*singles, *itertools.chain(*dealt.values())]
+    of_class = collections.Counter(labels[i] for i in everyone)
+    left = len(singles)
+    for split in SPLITS:
+        placed = collections.Counter(labels[i] for i in dealt[split])
+        size = max(needs[split], len(dealt[split]))
+        for _ in range(min(left, size - len(dealt[split]))):
+            label = max(
+                (label for label in queues if queues[label]),
+                key=lambda c: (of_class[c] * size / len(everyone) - placed[c], -c),
+            )
+            dealt[split].append(queues[label].pop())
+            placed[label] += 1
+            left -= 1

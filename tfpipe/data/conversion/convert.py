@@ -1,0 +1,105 @@
+"""Turn labelled pictures into records: scan, plan, shard jobs, publish."""
+
+import hashlib
+import json
+import os
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tfpipe.data import manifest as manifests
+from tfpipe.data.conversion import workplace
+from tfpipe.data.conversion.config import ConvertConfig
+from tfpipe.data.conversion.course import Conversion
+from tfpipe.data.conversion.publish import (
+    codec_versions,
+    print_summary,
+)
+from tfpipe.data.inputs.classes import DOGS_VS_CATS
+from tfpipe.data.inputs.labels import label_sources
+from tfpipe.data.conversion.selection import Selection, select
+from tfpipe.data.inputs.sources import list_pictures, missing_pictures
+from tfpipe.data.manifest import Manifest
+
+
+def convert(config: ConvertConfig) -> Manifest:
+    """Make the records that `config` describes, or go on making them.
+
+    What was finished before a kill stays; if all was, this says so and returns.
+
+    Raises:
+        ValueError: for a wrong input or folder.
+        OSError: if a disk is full, a worker dies or a picture changes meanwhile.
+    """
+    started = time.monotonic()
+    image_dir, records_dir = Path(config.image_dir), Path(config.records_dir)
+    if not image_dir.exists():
+        raise ValueError(missing_pictures(os.fspath(image_dir), "nothing there"))
+    with workplace.open_records_dir(records_dir) as partial:
+        selection = _find_sources(config, partial / workplace.SPOOL)
+        settings = _settings(config, selection)
+        conversion = Conversion(config, settings, selection, partial)
+        if not config.overwrite:
+            finished = workplace.finished_equal(records_dir, settings)
+            if finished:
+                conversion.mend(finished)
+                return finished
+        if not (partial / manifests.IDENTITY).exists():
+            conversion.check_disk()  # the first try looked, and has taken its share
+        identity = {
+            "settings": settings,
+            "versions": codec_versions(),
+            "command": config.command(),
+        }
+        if workplace.begin(partial, identity, config.overwrite):
+            print(f"going on with the unfinished conversion in {records_dir}")
+        manifest, num_scanned = conversion.make()
+        workplace.remove_partial(partial)
+    print_summary(manifest, num_scanned, time.monotonic() - started)
+    return manifest
+
+
+def _find_sources(config: ConvertConfig, spool_dir: Path) -> Selection:
+    """List, label and select the pictures; say what there is to say about that."""
+    listing = list_pictures(Path(config.image_dir), spool_dir, config.zip_encoding)
+    labelled = label_sources(listing, config.class_names)
+    selection = select(labelled, config)
+    notes = (*config.storing.notes, *listing.notes, *labelled.notes, *selection.notes)
+    for note in notes:
+        print(note)
+    return selection
+
+
+def _settings(config: ConvertConfig, selection: Selection) -> dict[str, Any]:
+    """Return everything that decides the records' bytes, for comparison and record."""
+    names = selection.class_names
+    digest = hashlib.sha256()
+    for start in range(0, len(selection.sources), 1000):  # not all as one text
+        lines = [
+            (s.key, s.place.size, s.label, s.reason, s.split, s.group)
+            for s in selection.sources[start : start + 1000]
+        ]
+        digest.update(json.dumps(lines).encode())
+    return {
+        "format_version": manifests.FORMAT_VERSION,
+        "dataset_name": config.dataset_name or default_dataset_name(names),
+        "class_names": list(names),
+        **config.deciding(),
+        **selection.facts,
+        "has_groups": any(s.group for s in selection.sources),
+        "has_given_splits": any(s.split for s in selection.sources),
+        "num_pictures": len(selection.sources),
+        "pictures_sha256": digest.hexdigest(),
+    }
+
+
+def default_dataset_name(class_names: Sequence[str]) -> str:
+    """Return a dataset name made of class names: letters, digits and underscores."""
+    if tuple(class_names) == DOGS_VS_CATS:
+        return "dogs_vs_cats"
+    name = re.sub(r"[^a-zA-Z0-9]+", "_", "_vs_".join(class_names)).strip("_").lower()
+    is_fit = len(class_names) <= 3 and name.isascii() and name[:1].isalpha()
+    ascii_only = all(n.isascii() for n in class_names)
+    return name if is_fit and ascii_only else f"pictures_of_{len(class_names)}_classes"

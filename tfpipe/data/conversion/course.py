@@ -1,0 +1,183 @@
+"""One conversion in its course: scan, plan, shard jobs, publish, or mend."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tfpipe.base import files, machine
+from tfpipe.data import manifest as manifests
+from tfpipe.data.conversion import repair, scan, shards, workplace
+from tfpipe.data.conversion.config import ConvertConfig
+from tfpipe.data.conversion.plan import Plan, count_pictures, make_plan
+from tfpipe.data.conversion.publish import (
+    print_next,
+    print_splits,
+    publish,
+    write_rejects,
+)
+from tfpipe.data.conversion.scan import ScanBlock, Scanned
+from tfpipe.data.conversion.shards import ShardResult, SourceChangedError
+from tfpipe.data.inputs.labels import Source
+from tfpipe.data.conversion.selection import Selection
+from tfpipe.data.manifest import Manifest, Shard
+from tfpipe.data.pool import Workers
+
+
+class Conversion:
+    """One conversion of selected sources into one records folder.
+
+    Args:
+        config, settings: what was asked for.
+        selection: the sources.
+        partial: the folder of unfinished work inside the records folder.
+    """
+
+    def __init__(
+        self,
+        config: ConvertConfig,
+        settings: dict[str, Any],
+        selection: Selection,
+        partial: Path,
+    ) -> None:
+        self._config, self._settings = config, settings
+        self._selection, self._partial = selection, partial
+        self._records_dir = partial.parent
+
+    def make(self) -> tuple[Manifest, int]:
+        """Scan, plan, write shards, publish; tell also how many were scanned now."""
+        sources = self._selection.sources
+        blocks = self._blocks(sources)
+        with self._workers(blocks) as workers:
+            num_scanned, scanned = self._scan(blocks, workers)
+            rejects = write_rejects(self._partial, sources, scanned)
+            self._check_rejects(rejects)
+            plan = self._plan([row for row in scanned if not row.reason])
+            for line in plan.notes:
+                print(line)
+            results = self._write(plan, blocks, workers)
+        counts = count_pictures(plan, sources, rejects)
+        manifest = publish(
+            self._partial,
+            self._settings,
+            plan,
+            results,
+            counts,
+            rejects=rejects,
+            num_pictures=self._config.pictures,
+        )
+        return manifest, num_scanned
+
+    def mend(self, finished: Manifest) -> None:
+        """Say that these records stand there, once each shard is as it was written.
+
+        Raises:
+            OSError: if the pictures are no longer those that were converted.
+        """
+        damaged = repair.find_damaged(finished)
+        if damaged:
+            more = " ..." if len(damaged) > 3 else ""
+            print(
+                f"{len(damaged)} of {len(finished.shards)} shards are damaged: writing "
+                f"{', '.join(shard.file_name for shard in damaged[:3])}{more} again"
+            )
+            self._rebuild(finished, damaged)
+        else:
+            print(
+                f"{self._records_dir} holds these records already, as names and sizes "
+                "tell, and every shard is as it was written: nothing to do"
+            )
+        workplace.remove_partial(self._partial)
+        print_splits(finished)
+        print_next(self._records_dir)
+
+    def _rebuild(self, finished: Manifest, damaged: Sequence[Shard]) -> None:
+        """Write damaged shards again, reading no pictures but theirs."""
+        workplace.make_folders(self._partial)
+        rows = repair.intact_rows(finished, damaged)
+        known = {row.key for row in rows} | repair.rejected_keys(finished)
+        lost = [s for s in self._selection.sources if s.key not in known]
+        splits = {s.key: s.split for s in self._selection.sources}
+        blocks = self._blocks(lost)
+        with self._workers(blocks) as workers:
+            rows += [row for row in self._scan(blocks, workers)[1] if not row.reason]
+            rows.sort(key=lambda row: row.key)
+            given = [dataclasses.replace(row, split=splits[row.key]) for row in rows]
+            repair.rewrite(finished, damaged, self._plan(given).jobs, workers)
+
+    def _workers(self, blocks: Sequence[ScanBlock]) -> Workers:
+        wanted = self._config.num_workers or machine.usable_cores()
+        return Workers(min(wanted, len(blocks)))
+
+    def _scan(
+        self, blocks: Sequence[ScanBlock], workers: Workers
+    ) -> tuple[int, list[Scanned]]:
+        """Scan the unfinished blocks; return how many pictures, and all verdicts."""
+        to_scan = [block for block in blocks if scan.read_journal(block) is None]
+        num_scanned = scan.scan_all(to_scan, workers)
+        rows = [row for block in blocks for row in scan.read_journal(block) or ()]
+        return num_scanned, rows
+
+    def _write(
+        self, plan: Plan, blocks: Sequence[ScanBlock], workers: Workers
+    ) -> list[ShardResult]:
+        is_cleared = workplace.is_cleared(self._partial)
+        published_dir = self._records_dir if is_cleared else None
+        try:
+            return shards.write_all(plan.jobs, workers, published_dir)
+        except SourceChangedError as error:
+            for block in blocks:
+                if error.key in {source.key for source in block.sources}:
+                    block.journal.unlink()
+            raise
+
+    def _blocks(self, sources: Sequence[Source]) -> list[ScanBlock]:
+        return scan.make_blocks(
+            sources,
+            self._partial / workplace.SCAN,
+            self._config.max_pixels,
+            self._config.min_side,
+            self._config.storing,
+        )
+
+    def _plan(self, rows: Sequence[Scanned]) -> Plan:
+        return make_plan(
+            rows,
+            tuple(self._settings["class_names"]),
+            dataset_name=self._settings["dataset_name"],
+            validation_split=self._config.validation_split,
+            test_split=self._config.test_split,
+            num_shards=self._config.num_shards,
+            shard_dir=self._partial / workplace.SHARDS,
+            is_extension=self._selection.is_extension,
+        )
+
+    def _check_rejects(self, rejects: Sequence[dict[str, str]]) -> None:
+        num_rejects = sum(1 for line in rejects if line["reason"] != "excluded")
+        limit = self._config.reject_limit(len(self._selection.sources))
+        if num_rejects > limit:
+            raise ValueError(
+                f"rejects must be at most {limit:g} (--max_rejects), got "
+                f"{num_rejects:,}; see {self._partial / manifests.REJECTS}, mend or "
+                "remove the pictures, or give a higher limit to go on"
+            )
+
+    def check_disk(self) -> None:
+        """Say what the records will take, and refuse a disk that can't hold it.
+
+        Raises:
+            OSError: where too little is free.
+        """
+        storing = self._config.storing
+        sizes = [s.place.size for s in self._selection.sources if s.label is not None]
+        # A kilobyte a record for its words and index; new bytes are spooled first.
+        needed = sum(size + 1024 for size in sizes)
+        if storing.image_size:
+            needed = 2 * len(sizes) * (storing.expected_bytes + 512)
+        free = files.free_bytes(self._records_dir)
+        print(
+            f"{len(sizes):,} pictures need about {needed / 1e6:,.0f} MB at "
+            f"{self._records_dir}; {free / 1e6:,.0f} MB are free",
+            flush=True,
+        )
+        files.check_free_space(self._records_dir, needed)

@@ -1,0 +1,1 @@
+"""Which pictures there are, and what the input says of each."""

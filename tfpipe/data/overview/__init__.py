@@ -1,0 +1,1 @@
+"""A look at the data before training: report.html."""

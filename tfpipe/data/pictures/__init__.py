@@ -1,0 +1,1 @@
+"""One picture: judged, made upright sRGB, resized, encoded."""
