@@ -17,9 +17,9 @@ from tfpipe.data.conversion.publish import (
     codec_versions,
     print_summary,
 )
+from tfpipe.data.conversion.selection import Selection, select
 from tfpipe.data.inputs.classes import DOGS_VS_CATS
 from tfpipe.data.inputs.labels import label_sources
-from tfpipe.data.conversion.selection import Selection, select
 from tfpipe.data.inputs.sources import list_pictures, missing_pictures
 from tfpipe.data.manifest import Manifest
 

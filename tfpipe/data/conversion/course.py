@@ -17,9 +17,9 @@ from tfpipe.data.conversion.publish import (
     write_rejects,
 )
 from tfpipe.data.conversion.scan import ScanBlock, Scanned
+from tfpipe.data.conversion.selection import Selection
 from tfpipe.data.conversion.shards import ShardResult, SourceChangedError
 from tfpipe.data.inputs.labels import Source
-from tfpipe.data.conversion.selection import Selection
 from tfpipe.data.manifest import Manifest, Shard
 from tfpipe.data.pool import Workers
 
