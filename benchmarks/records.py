@@ -31,7 +31,7 @@ from tfpipe.base import machine
 from tfpipe.base.settings import check_settings, setting
 from tfpipe.data import manifest
 from tfpipe.data.conversion import scan, workplace
-from tfpipe.data.conversion.publish import codec_versions
+from tfpipe.data.pictures.codecs import codec_versions
 
 ROOT = Path(__file__).resolve().parents[1]
 ROWS = ("small", "originals", "resized", "memory")

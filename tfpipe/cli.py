@@ -86,6 +86,11 @@ def _report(error: Exception) -> int:
             f"disk must have room for {error.filename or 'the output'}, got a full "
             "disk; free some space and give the same command again"
         )
+    elif isinstance(error, OSError) and error.strerror and error.filename:
+        error = OSError(
+            f"{error.filename} must be usable, got: {error.strerror}; check the path "
+            "and its permissions"
+        )
     if isinstance(error, OSError) or PACKAGE_DIR in raised_in.parents:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_WRONG_INPUT

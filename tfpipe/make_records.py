@@ -3,10 +3,12 @@
 Turn labelled pictures into records: every picture decoded once to prove it, split
 exactly, written by all cores as TFRecord shards that TFDS and others read too.
 
-The input is a folder or a zip: pictures named cat.0.jpg and dog.0.jpg, or one folder
-per class, or Kaggle's dogs-vs-cats.zip as it was downloaded. It is only read. Clean
-JPEGs pass through byte for byte. Equal inputs and settings give byte-identical shards.
-After an interruption the same command goes on where it stopped.
+The input is a folder or an archive of pictures named cat.0.jpg and dog.0.jpg, or one
+folder per class, or train/, validation/ and test/ over these, or a CSV or TSV list, or
+Kaggle's dogs-vs-cats.zip as it was downloaded. It is only read. Clean JPEGs pass
+through byte for byte, unless --image_size asks for squares. Equal inputs and settings
+give byte-identical shards. After an interruption the same command goes on where it
+stopped; afterwards it checks the shards and writes damaged ones again.
 """
 
 from tfpipe import cli

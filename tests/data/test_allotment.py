@@ -139,6 +139,19 @@ def test_classes_keep_their_shares_where_groups_fill_more_than_train():
         assert all(abs(count - 100) <= 4 for count in counts.values())
 
 
+def test_groups_that_would_take_more_of_a_class_than_its_share_are_dealt():
+    labels = [0] * 40 + [1] * 40
+    groups = [[i, i + 1] for i in range(0, 40, 2)]
+    found = allot(
+        [f"{i}.jpg" for i in range(80)], labels, groups, validation_split=0.25
+    )
+    split_of = splits_of(found)
+    assert found.sizes == {"train": 60, "validation": 20}
+    for label in (0, 1):
+        found_in = [s for i, s in split_of.items() if labels[i] == label]
+        assert found_in.count("validation") == 10
+
+
 def test_one_of_two_groups_is_trains():
     found, _, _ = allot_plain([5, 5], 0, validation_split=0.9)
     assert found.sizes == {"train": 5, "validation": 5}
@@ -158,15 +171,13 @@ def test_with_test_pictures_given_validation_is_a_part_of_the_rest():
     assert {split_of[i] for i in range(4)} == {"test"}
 
 
-def test_a_group_across_given_splits_goes_to_train_whole():
-    found, split_of, _ = allot_plain(
-        [2, 2], 2, given=["train", "test", "test", "validation", "validation", "test"]
-    )
-    assert [split_of[i] for i in range(4)] == ["train"] * 4
-    assert found.num_moved == 3
+def test_a_group_across_given_splits_goes_to_one_whole():
+    given_splits = ["train", "test", "test", "validation", "validation", "test"]
+    found, split_of, _ = allot_plain([2, 2], 2, given=given_splits)
+    assert [split_of[i] for i in range(4)] == ["train"] * 2 + ["test"] * 2
+    assert found.moved == (1, 3)
     _, split_of, _ = allot_plain([2], 6, given=["test", "", *["test"] * 2, *[""] * 4])
-    assert split_of[0] == split_of[1]
-    assert split_of[0] != "test"
+    assert split_of[0] == split_of[1] == "train"
 
 
 def test_an_extension_keeps_splits_and_fills_up_the_totals():

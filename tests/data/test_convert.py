@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from tfpipe.data.conversion import publish, scan, shards, workplace
 from tfpipe.data.conversion.config import ConvertConfig
 from tfpipe.data.conversion.convert import default_dataset_name
 from tfpipe.data.conversion.shards import dataset_fingerprint
+from tfpipe.data.inputs.labels import Source
+from tfpipe.data.inputs.places import FilePlace
 from tfpipe.data.manifest import index_path, read_manifest
 from tfpipe.data.records import Record, read_index, unframe_record
 
@@ -365,7 +368,7 @@ def test_a_full_disk_is_seen_before_writing(flat, lay, make_records, monkeypatch
     [
         ({"max_rejects": "many"}, "max_rejects must be a count"),
         ({"validation_split": 0.6, "test_split": 0.4}, "must leave pictures for train"),
-        ({"dataset_name": "1st"}, "dataset_name must be letters"),
+        ({"dataset_name": "1st"}, "dataset_name must be up to 100 letters"),
         ({"num_shards": -1}, "num_shards must be a whole number of at least 0"),
     ],
 )
@@ -391,6 +394,69 @@ def test_no_picture_that_decodes(lay, make_records):
 )
 def test_dataset_names(names, expected):
     assert default_dataset_name(names) == expected
+
+
+def test_unfinished_work_of_other_settings_beside_finished_records(
+    flat, lay, make_records, contents, monkeypatch
+):
+    folder = lay(flat)
+    manifest = make_records(folder)
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shards, "write_all", stop)
+        with pytest.raises(KeyboardInterrupt):
+            make_records(folder, image_size=16, overwrite=True)
+    begun = contents(manifest.records_dir)
+    with pytest.raises(
+        ValueError, match=r"unfinished work .* image_size 0 instead of 16"
+    ):
+        make_records(folder)
+    assert contents(manifest.records_dir) == begun
+    assert (
+        make_records(folder, image_size=16, overwrite=True).settings["image_size"] == 16
+    )
+
+
+def test_ctrl_c_says_how_to_go_on(flat, lay, make_records, monkeypatch, capsys):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shards, "write_all", stop)
+    with pytest.raises(KeyboardInterrupt):
+        make_records(lay(flat))
+    assert capsys.readouterr().err == "stopped; the same command goes on\n"
+
+
+def test_a_wrong_archive_leaves_nothing_unpacked(tmp_path, make_records):
+    with tarfile.open(tmp_path / "none.tar.gz", "w:gz") as archive:
+        archive.addfile(tarfile.TarInfo("notes.txt"))
+    with pytest.raises(ValueError, match="got no picture below"):
+        make_records(tmp_path / "none.tar.gz")
+    assert not (tmp_path / "records").exists()
+
+
+def test_large_pictures_are_cut_into_small_blocks(tmp_path):
+    sources = [
+        Source(key=f"{i}", place=FilePlace(path="x", size=3_000_000), label=0)
+        for i in range(100)
+    ]
+    blocks = scan.make_blocks(sources, tmp_path, 10, 8)
+    assert {len(block.sources) for block in blocks} == {2}
+    few = scan.make_blocks(sources[:20], tmp_path, 10, 8)
+    assert len(few) == 20
+    assert [s for block in blocks for s in block.sources] == sources
+
+
+def test_a_giant_file_is_refused_unread(tmp_path):
+    place = FilePlace(path="nowhere", size=scan.MAX_SOURCE_BYTES + 1)
+    source = Source(key="a", place=place, label=0)
+    (block,) = scan.make_blocks([source], tmp_path, 10, 8)
+    scan.scan_block(block)
+    (row,) = scan.read_journal(block)
+    assert row.reason == "too_many_bytes"
 
 
 @pytest.mark.real
@@ -493,7 +559,7 @@ def test_a_full_disk_loses_nothing(
     with pytest.raises(OSError, match="No space left on device"):
         make_records(folder, "disk/records")
     num_scanned = len(list((disk / "records/.partial/scan").glob("*.json")))
-    assert (num_scanned < 8) == (where == "scan")
+    assert (num_scanned < 16) == (where == "scan")
     with pytest.raises(ValueError, match="got an unfinished conversion"):
         read_manifest(disk / "records")
     grow()

@@ -8,6 +8,7 @@ from PIL import Image, ImageCms
 
 from tfpipe.data.pictures.images import RejectedPictureError, judge_picture
 from tfpipe.data.pictures.jpeg import read_jpeg_header
+from tfpipe.data.storing import Storing
 
 LIMITS = {"max_pixels": 10_000, "min_side": 8}
 
@@ -158,3 +159,37 @@ def test_pillows_own_limit_is_left_as_it_was(encode):
     before = Image.MAX_IMAGE_PIXELS
     judge(encode(kind="PNG"))
     assert before == Image.MAX_IMAGE_PIXELS
+
+
+@pytest.mark.parametrize("kind", ["cut", "rotten"])
+@pytest.mark.parametrize("size", [0, 16])
+def test_a_picture_that_lost_pixels_is_rejected(encode, kind, size):
+    data = encode(size=(64, 64), quality=95)
+    if kind == "cut":  # its end mended by somebody
+        data = data[: len(data) // 2] + b"\xff\xd9"
+    else:
+        place = len(data) // 2
+        data = data[:place] + b"\xff\xd0" * 30 + data[place + 60 :]
+    with pytest.raises(RejectedPictureError, match=r"(truncated|unreadable): Corrupt"):
+        judge_picture(data, **LIMITS, storing=Storing(image_size=size))
+
+
+def test_the_first_frame_header_counts(encode):
+    # A second, small one would let a giant pass the check of its size.
+    data = encode(size=(90, 90))
+    place = data.index(b"\xff\xc0")
+    frame = bytearray(data[place : place + 19])
+    frame[5:9] = b"\xea\x60\xea\x60"  # 60,000 x 60,000
+    forged = data[:place] + bytes(frame) + data[place:]
+    with pytest.raises(RejectedPictureError):
+        judge(forged)
+    header = read_jpeg_header(forged)
+    assert (header.height, header.width, header.is_plain) == (60_000, 60_000, False)
+
+
+def test_too_many_scans_are_refused_unread(encode):
+    data = encode(progressive=True, size=(64, 64))
+    last = data.rindex(b"\xff\xda")
+    scan = data[last:-2]
+    with pytest.raises(RejectedPictureError, match="unreadable: .* scans are above 64"):
+        judge(data[:-2] + scan * 70 + b"\xff\xd9")

@@ -118,7 +118,10 @@ def test_split_folders_are_taken_as_the_splits_they_are():
         "test/cat/4.jpg": "test",
     }
     assert list(labels(found).values()) == [1, 0, 1, 0]
-    assert found.notes == ("taking Train/, val/, test/ as the splits that they are",)
+    assert found.notes == (
+        "taking Train/, val/, test/ as the splits that they are",
+        "the input gives its splits: --validation_split isn't used",
+    )
 
 
 def test_flat_names_in_split_folders():
@@ -142,6 +145,13 @@ def test_a_split_folder_without_classes_is_left_out():
 def test_what_lies_beside_split_folders_is_rejected():
     found = label(["train/a/1.jpg", "train/b/2.jpg", "val/b/3.jpg", "a.jpg"])
     assert found.sources[0].detail == "lies in no split's folder"
+
+
+@pytest.mark.parametrize("tops", ["train val samples", "val test"])
+def test_split_folders_that_do_not_fit_are_no_classes(tops):
+    keys = [f"{top}/{name}/1.jpg" for top in tops.split() for name in ("a", "b")]
+    with pytest.raises(ValueError, match="must hold the folders of splits alone"):
+        label(keys)
 
 
 def test_two_folders_of_one_split_are_no_guess():
@@ -194,6 +204,13 @@ def test_a_picture_listed_twice_with_two_labels_is_ambiguous():
 def test_a_wrong_list_is_named(table, message):
     with pytest.raises(ValueError, match=message):
         read_table(table.encode(), "l.csv", "")
+
+
+def test_a_class_name_is_one_printable_line():
+    with pytest.raises(
+        ValueError, match=r"class names must be one line .* got 'a\\nb'"
+    ):
+        label(["a\nb/1.jpg", "c/1.jpg"])
 
 
 def test_a_list_in_another_encoding_is_named():

@@ -393,7 +393,10 @@ def test_rejects_are_told_by_reason_with_the_first_keys(tmp_path):
     page = write(manifest, rejects=rejects)
     assert "93.8 % of the pictures are rejected: see why" in page.text
     assert "27 pictures could not be written" in page.text
-    assert "truncated 23 pictures The picture breaks off before its end." in page.text
+    assert (
+        "truncated 23 pictures The picture breaks off, or bytes within it are damaged "
+        "or missing." in page.text
+    )
     assert "dog.19.jpg 19 bytes left and 3 more, listed in rejects.jsonl" in page.text
     assert "dog.20.jpg" not in page.text
     assert "The file has 0 bytes. Each: 0 bytes x.1 x.2" in page.text

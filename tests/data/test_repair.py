@@ -1,6 +1,6 @@
 import pytest
 
-from tfpipe.data.conversion import scan
+from tfpipe.data.conversion import repair, scan
 from tfpipe.data.manifest import read_manifest
 from tfpipe.data.pictures import images
 
@@ -53,7 +53,8 @@ def test_a_damaged_shard_is_written_again_alone(
     assert changed == {manifest.shards[1].file_name}
     assert len(judged) == manifest.shards[1].num_examples
     out = capsys.readouterr().out
-    assert f"1 of 4 shards are damaged: writing {manifest.shards[1].file_name}" in out
+    name = manifest.shards[1].file_name
+    assert f"1 of 4 shards, or their index, are damaged: writing {name} again" in out
 
 
 def test_all_shards_at_once(made, contents, make_records):
@@ -82,3 +83,40 @@ def test_another_codec_is_no_way_to_the_old_shard(made, make_records, monkeypatc
         make_records(folder, num_shards=4)
     with pytest.raises(ValueError, match="bytes long, got 0"):
         read_manifest(manifest.records_dir)
+
+
+def test_what_tfds_reads_is_written_again(made, contents, make_records, capsys):
+    folder, manifest = made
+    before = contents(manifest.records_dir)
+    (manifest.records_dir / "image.class.label.labels.txt").write_text("cow\nsheep\n")
+    (manifest.records_dir / "features.json").unlink()
+    (manifest.records_dir / "report.html").unlink()
+    make_records(folder, num_shards=4)
+    report = before.pop("report.html")
+    assert contents(manifest.records_dir) == before
+    out = capsys.readouterr().out
+    assert "wrote features.json, image.class.label.labels.txt again" in out
+    assert "WARNING: report.html is missing" in out
+    make_records(folder, num_shards=4, overwrite=True)
+    assert contents(manifest.records_dir) == {**before, "report.html": report}
+
+
+def test_what_a_stopped_mending_left_decides_nothing(
+    made, make_records, contents, monkeypatch
+):
+    folder, manifest = made
+    for shard in manifest.shards:
+        (manifest.records_dir / shard.file_name).write_bytes(b"")
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(repair, "rewrite", stop)
+        with pytest.raises(KeyboardInterrupt):
+            make_records(folder, num_shards=4)
+    small = {"num_shards": 4, "image_size": 16, "overwrite": True}
+    make_records(folder, **small)
+    assert contents(manifest.records_dir) == contents(
+        make_records(folder, "fresh", **small).records_dir
+    )

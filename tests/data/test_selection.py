@@ -46,7 +46,7 @@ def test_groups_give_way_only_when_they_must(lay, encode, make_records, capsys):
     }
     make_records(lay(pictures), group_regex=r"\.(\d+)_", validation_split=0.25)
     assert (
-        "no choice of whole groups found gives the exact totals: "
+        "whole groups and kept splits give other totals: "
         "train 16 instead of 18, validation 8 instead of 6" in capsys.readouterr().out
     )
 
@@ -90,10 +90,13 @@ def test_a_picture_given_to_two_splits_is_trains(flat, lay, make_records, capsys
     pictures = {f"train/{name}": data for name, data in flat.items()}
     pictures["val/cat.99.jpg"] = flat["cat.0.jpg"]
     pictures["val/dog.98.jpg"] = flat["dog.0.jpg"][:-2] + b"\xff\xfe\x00\x03x\xff\xd9"
-    splits = splits_of(make_records(lay(pictures)))
+    manifest = make_records(lay(pictures))
+    splits = splits_of(manifest)
     assert splits["val/cat.99.jpg"] == "train"
     assert splits["val/dog.98.jpg"] == "validation"
-    assert "WARNING: 1 pictures were moved to train" in capsys.readouterr().out
+    assert "1 pictures left the split given to them" in capsys.readouterr().out
+    assert manifest.counts["moved"] == ["val/cat.99.jpg"]
+    assert "val/cat.99.jpg" in (manifest.records_dir / "report.html").read_text()
 
 
 def test_earlier_splits_are_kept_and_filled_up(flat, lay, encode, make_records, capsys):
@@ -139,3 +142,49 @@ def test_excluded_keys_are_left_out_and_on_record(flat, lay, make_records, capsy
         make_records(folder, exclude=str(listed))
     with pytest.raises(ValueError, match="exclude must be a UTF-8 file of keys"):
         make_records(folder, "other", exclude=str(folder / "none.txt"))
+
+
+def test_groups_of_one_class_leave_it_in_validation(lay, encode, make_records, capsys):
+    pictures = {f"dog.{i // 2}_{i}.jpg": encode(i) for i in range(40)}
+    pictures |= {f"cat.x{i}.jpg": encode(100 + i) for i in range(40)}
+    manifest = make_records(lay(pictures), group_regex=r"dog\.(\d+)_")
+    assert manifest.counts["by_split"]["validation"] == {"dog": 10, "cat": 10}
+    assert "WARNING" not in capsys.readouterr().out
+
+
+def test_a_split_without_a_class_is_said(lay, encode, make_records, capsys):
+    pictures = {f"dog.{i}.jpg": encode(i) for i in range(12)} | {"cat.jpg": encode(99)}
+    make_records(lay(pictures))
+    assert "WARNING: train has no picture of cat" in capsys.readouterr().out
+
+
+def test_a_group_among_rejects_alone_is_no_feature(lay, encode, make_records):
+    pictures = {f"{i}.jpg": encode(i) for i in range(8)} | {"8.jpg": b""}
+    rows = [f"{i}.jpg,{'ab'[i % 2]},{'g' if i == 8 else ''}" for i in range(9)]
+    table = "path,label,group\n" + "\n".join(rows)
+    manifest = make_records(lay({**pictures, "l.csv": table.encode()}))
+    assert "image/group" not in (manifest.records_dir / "features.json").read_text()
+
+
+def test_earlier_records_are_not_those_to_be_written(flat, lay, make_records):
+    folder = lay(flat)
+    old = make_records(folder)
+    with pytest.raises(ValueError, match="split_like must be other records than"):
+        make_records(folder, split_like=str(old.records_dir), overwrite=True)
+
+
+def test_excluding_a_whole_class_is_refused_at_once(flat, lay, make_records):
+    folder = lay(flat)
+    listed = folder.parent / "exclude.txt"
+    listed.write_text("".join(f"cat.{i}.jpg\n" for i in range(8)))
+    with pytest.raises(
+        ValueError, match="every class must have a picture, got none of"
+    ):
+        make_records(folder, exclude=str(listed))
+
+
+def test_the_lines_of_rejects_can_be_excluded(flat, lay, make_records):
+    folder = lay(flat)
+    listed = folder.parent / "rejects.jsonl"
+    listed.write_text('{"key": "cat.0.jpg", "reason": "empty", "detail": ""}\n')
+    assert make_records(folder, exclude=str(listed)).counts["written"] == 19

@@ -1,6 +1,7 @@
 import io
 import os
 import tarfile
+import tracemalloc
 import zipfile
 
 import pytest
@@ -14,13 +15,17 @@ def read_all(listing):
 
 
 PICTURES = {"a/cat.0.jpg": b"one", "a/b/猫 1.JPG": b"two", "c/dog.png": b"three"}
+LEFT_OUT = (
+    "left out 2 hidden pictures: names or folders that begin with a dot, __MACOSX",
+    "left out 1 file that is no picture",
+)
 OTHERS = {"c/notes.txt": b"", "a/.hidden.jpg": b"", "__MACOSX/a/cat.0.jpg": b""}
 
 
 def test_a_folder(lay, tmp_path):
     listing = list_pictures(lay({**PICTURES, **OTHERS}), tmp_path / "spool")
     assert read_all(listing) == PICTURES
-    assert listing.notes == ("left out 1 file that is no picture",)
+    assert listing.notes == LEFT_OUT
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
@@ -29,7 +34,7 @@ def test_a_zip_agrees_with_its_folder(pack, tmp_path, method):
         pack({**PICTURES, **OTHERS}, method=method), tmp_path / "spool"
     )
     assert read_all(listing) == PICTURES
-    assert listing.notes == ("left out 1 file that is no picture",)
+    assert listing.notes == LEFT_OUT
     assert not (tmp_path / "spool").exists()
 
 
@@ -75,8 +80,7 @@ def test_links_are_followed_inside_the_input_only(lay, tmp_path):
         "broken.jpg": "missing",
     }
     assert listing.notes == (
-        f"left out 1 links to places outside {folder}; move or copy what they point at "
-        "to take it in",
+        "left out 1 links or members that lead outside the input or nowhere",
     )
 
 
@@ -200,6 +204,60 @@ def test_a_list_of_pictures(lay, tmp_path):
     inside = list_pictures(folder, tmp_path / "spool")
     assert inside.table.rows.keys() >= {"a/cat.0.jpg", "no.jpg"}
     assert read_all(inside) == PICTURES
+    assert inside.refused["no.jpg"] == ("missing", "listed in l.csv, but not there")
+    assert inside.notes == ("labels are those of l.csv",)
+
+
+def test_no_file_has_a_name_with_a_zero_byte(lay, tmp_path):
+    folder = lay({**PICTURES, "l.csv": b"path,label\na/cat.0.jpg,x\na\0.jpg,y\n"})
+    listing = list_pictures(folder / "l.csv", tmp_path / "spool")
+    assert [reason for reason, _ in listing.refused.values()] == ["missing"]
+
+
+def test_only_links_that_lead_outside_are_said(lay, tmp_path):
+    other = lay(PICTURES, "other")
+    (tmp_path / "data").mkdir()
+    os.symlink(other, tmp_path / "data/linked")
+    with pytest.raises(ValueError, match=r"got 1 links or members that lead outside"):
+        list_pictures(tmp_path / "data", tmp_path / "spool")
+
+
+@pytest.mark.parametrize("damage", ["bytes", "encrypted", "method"])
+def test_an_inner_zip_that_cannot_be_unpacked_is_named(pack, tmp_path, damage):
+    inner = pack(PICTURES, "inner.zip").read_bytes()
+    path = pack({"train.zip": inner}, method=zipfile.ZIP_DEFLATED)
+    data = bytearray(path.read_bytes())
+    place = data.index(b"PK\x01\x02")
+    if damage == "bytes":
+        data[60] ^= 0xFF
+    elif damage == "encrypted":
+        data[place + 8] |= 1
+        data[6] |= 1
+    else:
+        data[place + 10] = data[8] = 99
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=r"image_dir must be .*data\.zip/train\.zip"):
+        list_pictures(path, tmp_path / "spool")
+
+
+@pytest.mark.parametrize(("field", "value"), [(20, 2**31), (42, 2**31 - 1), (24, 0)])
+def test_a_forged_member_fills_no_memory(pack, tmp_path, field, value):
+    # Of its entry in the directory: packed size, header's offset, size.
+    path = pack({"a.jpg": b"0" * 5_000_000}, method=zipfile.ZIP_DEFLATED)
+    data = bytearray(path.read_bytes())
+    place = data.index(b"PK\x01\x02") + field
+    data[place : place + 4] = value.to_bytes(4, "little")
+    path.write_bytes(data)
+    tracemalloc.start()
+    try:
+        place = list_pictures(path, tmp_path).places["a.jpg"]
+        with pytest.raises(ValueError, match="zip member"):
+            place.read()
+        assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    except ValueError as error:  # zipfile itself sees the wrong offset
+        assert "image_dir must be" in str(error)
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_list_in_a_zip_starts_from_its_own_folder(pack, tmp_path):

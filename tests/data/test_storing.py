@@ -200,7 +200,9 @@ def test_facts_are_read_back_and_absent_ones_are_defaults():
 
 
 @pytest.mark.parametrize("encoding", ["jpeg", "raw"])
-def test_a_scan_journal_keeps_what_was_stored(encode, lay, tmp_path, encoding):
+def test_a_scan_journal_keeps_what_was_stored(
+    encode, lay, tmp_path, monkeypatch, encoding
+):
     pictures = {
         "fits.jpg": encode(size=(16, 16)),
         "large.jpg": encode(size=(40, 30)),
@@ -217,6 +219,7 @@ def test_a_scan_journal_keeps_what_was_stored(encode, lay, tmp_path, encoding):
     ]
     storing = Storing(image_size=16, encoding=encoding)
     (tmp_path / "scan").mkdir()
+    monkeypatch.setattr(scan, "LEAST_BLOCKS", 1)
     (block,) = scan.make_blocks(sources, tmp_path / "scan", 10_000, 8, storing)
     assert scan.scan_block(block).num_written == 3
     rows = scan.read_journal(block)

@@ -235,7 +235,7 @@ def tfds_files(manifest: Manifest, payload_bytes: dict[str, int]) -> dict[str, b
         FEATURES: _features_json(
             len(manifest.class_names),
             storing,
-            has_groups=manifest.settings.get("has_groups", False),
+            has_groups=manifest.counts.get("in_groups", 0) > 0,
         ),
         LABEL_NAMES: "".join(f"{name}\n" for name in manifest.class_names).encode(),
         DATASET_INFO: info.encode() + b"\n",

@@ -5,7 +5,7 @@ import reprlib
 from collections.abc import Iterable
 from typing import Any
 
-NUM_SHOWN = 20
+NUM_SHOWN = 1000
 
 _short = reprlib.Repr()
 _short.maxstring, _short.maxother = 200, 80

@@ -20,15 +20,16 @@ class Allotment:
     Attributes:
         order: positions of the pictures, train first, then validation, then test.
         sizes: records of each split; train and validation are always there.
-        targets: what the sizes would be if no group had to stay whole.
-        num_moved: pictures that left the split that the input gave them, because
+        targets: what the sizes would be if no group had to stay whole and no earlier
+            split were kept.
+        moved: positions of the pictures that left the split given to them, because
             another of their group was given to another split.
     """
 
     order: tuple[int, ...]
     sizes: dict[str, int]
     targets: dict[str, int]
-    num_moved: int
+    moved: tuple[int, ...]
 
 
 def allot(
@@ -44,9 +45,9 @@ def allot(
     """Order the pictures and cut the order into splits.
 
     Totals are the fraction of the pictures, rounded half up. No group is cut; where
-    groups fit into train, they stand at its head. Where they don't, whole groups are
-    dealt so that totals are exact if there is such a choice and as near as found
-    otherwise.
+    groups fit into train, class by class, they stand at its head. Where they don't,
+    whole groups are dealt by share, so that totals are exact if there is such a choice
+    for two splits, and as near as found otherwise.
 
     Args:
         keys, labels: of each picture.
@@ -61,16 +62,18 @@ def allot(
         ValueError: if train is left without pictures.
     """
     given = list(given) or [""] * len(keys)
-    num_moved = _keep_groups_whole(given, groups, is_extension)
+    moved = _keep_groups_whole(given, groups, is_extension)
     pool = [position for position, split in enumerate(given) if not split]
     held = collections.Counter(split for split in given if split)
     base = len(keys) if is_extension else len(pool)
-    targets, left = {}, len(pool)
+    needs, targets, left = {}, {}, len(pool)
     for split, fraction in (("test", test_split), ("validation", validation_split)):
-        wanted = _round_half_up(fraction, base) - (held[split] if is_extension else 0)
-        targets[split] = min(max(wanted, 0), left)
-        left -= targets[split]
-    needs = {"train": left, **{split: targets[split] for split in SPLITS[1:]}}
+        wanted = _round_half_up(fraction, base)
+        targets[split] = wanted if is_extension else wanted + held[split]
+        needs[split] = min(max(targets[split] - held[split], 0), left)
+        left -= needs[split]
+    needs["train"] = left
+    targets["train"] = len(keys) - targets["validation"] - targets["test"]
     if needs["train"] + held["train"] < 1:
         raise ValueError(
             f"train must have at least one picture, got none of {len(keys)}; "
@@ -86,11 +89,10 @@ def allot(
             members = _ordered(both, keys, labels, groups)
         order += members
         sizes[split] = len(members)
-    targets = {split: needs[split] + held[split] for split in SPLITS}
     if not sizes["test"]:
         del sizes["test"]
     return Allotment(
-        order=tuple(order), sizes=sizes, targets=targets, num_moved=num_moved
+        order=tuple(order), sizes=sizes, targets=targets, moved=tuple(moved)
     )
 
 
@@ -102,25 +104,26 @@ def _round_half_up(fraction: float, count: int) -> int:
 
 def _keep_groups_whole(
     given: list[str], groups: Sequence[Sequence[int]], is_extension: bool
-) -> int:
-    """Give all of a group one split, in place; return how many pictures left theirs.
+) -> list[int]:
+    """Give all of a group one split, in place; return the pictures that left theirs.
 
     Where members were given to different splits, the whole group goes to train, so
-    that no evaluation sees what was trained on. New members of a group that earlier
-    records hold join it.
+    that no evaluation sees what was trained on; from validation and test, to test. New
+    members of a group that earlier records hold join it.
     """
-    num_moved = 0
+    moved: list[int] = []
     for group in groups:
         found = {given[i] for i in group}
         if is_extension and len(found) > 1:
             found.discard("")
-        goal = next(iter(found)) if len(found) == 1 else "train"
-        if goal == "train" and "train" not in found:
-            goal = "" if "" in found else goal
-        num_moved += sum(1 for i in group if given[i] not in ("", goal))
+        if len(found) == 1:
+            goal = found.pop()
+        else:
+            goal = "test" if found == {"validation", "test"} else "train"
+        moved += [i for i in group if given[i] not in ("", goal)]
         for i in group:
             given[i] = goal
-    return num_moved
+    return moved
 
 
 def _ordered(
@@ -148,7 +151,7 @@ def _deal_pool(
     """Deal the pictures that no split was given, in global order, as `needs` says."""
     in_pool = set(pool)
     inner = [list(group) for group in groups if group[0] in in_pool]
-    if sum(map(len, inner)) <= needs["train"]:
+    if _fit_into_train(inner, pool, labels, needs):
         ordered = iter(_ordered(pool, keys, labels, inner))
         return {
             split: list(itertools.islice(ordered, needs[split])) for split in SPLITS
@@ -169,6 +172,23 @@ def _deal_pool(
         dealt[split] += group
     _deal_singles(dealt, singles, keys, labels, needs)
     return dealt
+
+
+def _fit_into_train(
+    groups: Sequence[Sequence[int]],
+    pool: Sequence[int],
+    labels: Sequence[int],
+    needs: dict[str, int],
+) -> bool:
+    """Tell whether train can hold all groups without more of a class than its share."""
+    grouped = collections.Counter(labels[i] for group in groups for i in group)
+    if not grouped:
+        return True
+    of_class = collections.Counter(labels[i] for i in pool)
+    return all(
+        count * len(pool) <= of_class[label] * needs["train"]
+        for label, count in grouped.items()
+    )
 
 
 def _by_share(

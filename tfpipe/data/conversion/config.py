@@ -79,7 +79,7 @@ class ConvertConfig:
         "fill up the fractions.",
     )
     exclude: str = setting(
-        "", "File of keys to leave out, one a line; rejects.jsonl lists them."
+        "", "File of keys to leave out, one a line, or lines as rejects.jsonl has them."
     )
     zip_encoding: str = setting(
         "", "Encoding of names in an archive that doesn't say it: gbk, cp437, ..."
@@ -98,7 +98,8 @@ class ConvertConfig:
     )
     pictures: int = setting(
         12,
-        "Pictures of each class that report.html shows; 0: none at all.",
+        "Pictures of each class that report.html shows, when records are written; 0: "
+        "none at all.",
         minimum=0,
     )
 
@@ -111,10 +112,11 @@ class ConvertConfig:
                 f"{self.validation_split} and {self.test_split}; make them smaller"
             )
         if self.dataset_name and not re.fullmatch(
-            r"[a-zA-Z][a-zA-Z0-9_]*", self.dataset_name
+            r"[a-zA-Z][a-zA-Z0-9_]{0,99}", self.dataset_name
         ):
             raise ValueError(
-                "dataset_name must be letters, digits and underscores after a letter, "
+                "dataset_name must be up to 100 letters, digits and underscores, a "
+                "letter first, "
                 f"got {self.dataset_name!r}; give another --dataset_name"
             )
         try:

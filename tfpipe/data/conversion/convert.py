@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,6 @@ from tfpipe.data.conversion import workplace
 from tfpipe.data.conversion.config import ConvertConfig
 from tfpipe.data.conversion.course import Conversion
 from tfpipe.data.conversion.publish import (
-    codec_versions,
     print_summary,
 )
 from tfpipe.data.conversion.selection import Selection, select
@@ -22,6 +22,7 @@ from tfpipe.data.inputs.classes import DOGS_VS_CATS
 from tfpipe.data.inputs.labels import label_sources
 from tfpipe.data.inputs.sources import list_pictures, missing_pictures
 from tfpipe.data.manifest import Manifest
+from tfpipe.data.pictures.codecs import codec_versions
 
 
 def convert(config: ConvertConfig) -> Manifest:
@@ -37,28 +38,53 @@ def convert(config: ConvertConfig) -> Manifest:
     image_dir, records_dir = Path(config.image_dir), Path(config.records_dir)
     if not image_dir.exists():
         raise ValueError(missing_pictures(os.fspath(image_dir), "nothing there"))
-    with workplace.open_records_dir(records_dir) as partial:
-        selection = _find_sources(config, partial / workplace.SPOOL)
-        settings = _settings(config, selection)
-        conversion = Conversion(config, settings, selection, partial)
-        if not config.overwrite:
-            finished = workplace.finished_equal(records_dir, settings)
-            if finished:
-                conversion.mend(finished)
-                return finished
-        if not (partial / manifests.IDENTITY).exists():
-            conversion.check_disk()  # the first try looked, and has taken its share
-        identity = {
-            "settings": settings,
-            "versions": codec_versions(),
-            "command": config.command(),
-        }
-        if workplace.begin(partial, identity, config.overwrite):
-            print(f"going on with the unfinished conversion in {records_dir}")
-        manifest, num_scanned = conversion.make()
-        workplace.remove_partial(partial)
-    print_summary(manifest, num_scanned, time.monotonic() - started)
+    if config.split_like and records_dir.resolve() == Path(config.split_like).resolve():
+        raise ValueError(
+            f"split_like must be other records than records_dir, got {records_dir} for "
+            "both; write the new ones into another folder"
+        )
+    try:
+        with workplace.open_records_dir(records_dir) as partial:
+            done = _convert(config, partial)
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on", file=sys.stderr)
+        raise
+    manifest, num_scanned = done
+    if num_scanned is not None:
+        print_summary(manifest, num_scanned, time.monotonic() - started)
     return manifest
+
+
+def _convert(config: ConvertConfig, partial: Path) -> tuple[Manifest, int | None]:
+    """Convert; return the manifest, and how many were scanned, None if it was done."""
+    records_dir = partial.parent
+    try:
+        selection = _find_sources(config, partial / workplace.SPOOL)
+    except BaseException:
+        if not workplace.is_begun(partial):  # nothing but what was unpacked
+            workplace.remove_partial(partial)
+        raise
+    settings = _settings(config, selection)
+    identity = {
+        "settings": settings,
+        "versions": codec_versions(),
+        "command": config.command(),
+    }
+    conversion = Conversion(config, settings, selection, partial)
+    if not config.overwrite:
+        finished = workplace.finished_equal(records_dir, settings)
+        if finished:
+            if workplace.is_begun(partial):
+                workplace.refuse_other_work(partial, identity)
+            conversion.mend(finished)
+            return finished, None
+    if not workplace.is_begun(partial):
+        conversion.check_disk()  # the first try looked, and has taken its share
+    if workplace.begin(partial, identity, config.overwrite):
+        print(f"going on with the unfinished conversion in {records_dir}")
+    manifest, num_scanned = conversion.make()
+    workplace.remove_partial(partial)
+    return manifest, num_scanned
 
 
 def _find_sources(config: ConvertConfig, spool_dir: Path) -> Selection:
@@ -88,7 +114,6 @@ def _settings(config: ConvertConfig, selection: Selection) -> dict[str, Any]:
         "class_names": list(names),
         **config.deciding(),
         **selection.facts,
-        "has_groups": any(s.group for s in selection.sources),
         "has_given_splits": any(s.split for s in selection.sources),
         "num_pictures": len(selection.sources),
         "pictures_sha256": digest.hexdigest(),
@@ -100,6 +125,11 @@ def default_dataset_name(class_names: Sequence[str]) -> str:
     if tuple(class_names) == DOGS_VS_CATS:
         return "dogs_vs_cats"
     name = re.sub(r"[^a-zA-Z0-9]+", "_", "_vs_".join(class_names)).strip("_").lower()
-    is_fit = len(class_names) <= 3 and name.isascii() and name[:1].isalpha()
+    is_fit = (
+        len(class_names) <= 3
+        and len(name) <= 60
+        and name.isascii()
+        and name[:1].isalpha()
+    )
     ascii_only = all(n.isascii() for n in class_names)
     return name if is_fit and ascii_only else f"pictures_of_{len(class_names)}_classes"

@@ -1,7 +1,8 @@
 """One conversion in its course: scan, plan, shard jobs, publish, or mend."""
 
+import collections
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from tfpipe.base import files, machine
 from tfpipe.data import manifest as manifests
 from tfpipe.data.conversion import repair, scan, shards, workplace
 from tfpipe.data.conversion.config import ConvertConfig
-from tfpipe.data.conversion.plan import Plan, count_pictures, make_plan
+from tfpipe.data.conversion.plan import Plan, count_pictures, few, make_plan
 from tfpipe.data.conversion.publish import (
     print_next,
     print_splits,
@@ -51,7 +52,8 @@ class Conversion:
         with self._workers(blocks) as workers:
             num_scanned, scanned = self._scan(blocks, workers)
             rejects = write_rejects(self._partial, sources, scanned)
-            self._check_rejects(rejects)
+            reasons = collections.Counter(line["reason"] for line in rejects)
+            self._check_rejects(reasons)
             plan = self._plan([row for row in scanned if not row.reason])
             for line in plan.notes:
                 print(line)
@@ -74,22 +76,29 @@ class Conversion:
         Raises:
             OSError: if the pictures are no longer those that were converted.
         """
+        self._check_rejects(finished.counts["rejected_by_reason"])
         damaged = repair.find_damaged(finished)
+        mended = repair.mend_described(finished)
         if damaged:
-            more = " ..." if len(damaged) > 3 else ""
             print(
-                f"{len(damaged)} of {len(finished.shards)} shards are damaged: writing "
-                f"{', '.join(shard.file_name for shard in damaged[:3])}{more} again"
+                f"{len(damaged)} of {len(finished.shards)} shards, or their index, are "
+                f"damaged: writing {few([s.file_name for s in damaged])} again"
             )
             self._rebuild(finished, damaged)
+        if damaged or mended:
+            more = [f"wrote {', '.join(mended)} again; "] if mended else []
+            print(f"{''.join(more)}{self._records_dir} holds what it held")
         else:
             print(
                 f"{self._records_dir} holds these records already, as names and sizes "
                 "tell, and every shard is as it was written: nothing to do"
             )
+        for name in (manifests.REJECTS, manifests.REPORT):
+            if not (self._records_dir / name).exists():
+                print(f"WARNING: {name} is missing; only --overwrite makes it again")
         workplace.remove_partial(self._partial)
         print_splits(finished)
-        print_next(self._records_dir)
+        print_next(finished)
 
     def _rebuild(self, finished: Manifest, damaged: Sequence[Shard]) -> None:
         """Write damaged shards again, reading no pictures but theirs."""
@@ -152,14 +161,14 @@ class Conversion:
             is_extension=self._selection.is_extension,
         )
 
-    def _check_rejects(self, rejects: Sequence[dict[str, str]]) -> None:
-        num_rejects = sum(1 for line in rejects if line["reason"] != "excluded")
+    def _check_rejects(self, by_reason: Mapping[str, int]) -> None:
+        num_rejects = sum(by_reason.values()) - by_reason.get("excluded", 0)
         limit = self._config.reject_limit(len(self._selection.sources))
         if num_rejects > limit:
             raise ValueError(
                 f"rejects must be at most {limit:g} (--max_rejects), got "
-                f"{num_rejects:,}; see {self._partial / manifests.REJECTS}, mend or "
-                "remove the pictures, or give a higher limit to go on"
+                f"{num_rejects:,}; see {manifests.REJECTS} in {self._records_dir} or "
+                "its .partial, mend or remove the pictures, or give a higher limit"
             )
 
     def check_disk(self) -> None:

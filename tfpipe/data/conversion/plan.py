@@ -15,6 +15,8 @@ from tfpipe.data.inputs.classes import check_every_class
 from tfpipe.data.inputs.labels import Source
 from tfpipe.data.manifest import shard_name
 
+MOST_SHOWN = 5  # of a list, in a line for people
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Plan:
@@ -26,6 +28,7 @@ class Plan:
         jobs: one a shard.
         duplicates: groups of byte-identical pictures, their keys.
         num_groups: groups that a person named, of two pictures or more.
+        moved: keys of pictures that left the split that the input gave them.
         notes: lines for people.
     """
 
@@ -34,6 +37,7 @@ class Plan:
     jobs: tuple[ShardJob, ...]
     duplicates: tuple[tuple[str, ...], ...]
     num_groups: int
+    moved: tuple[str, ...]
     notes: tuple[str, ...]
 
 
@@ -80,6 +84,7 @@ def make_plan(
     num_splits = sum(1 for size in sizes.values() if size)
     num_shards = num_shards or splits.auto_num_shards(len(rows), num_bytes, num_splits)
     ordered = [rows[position] for position in allotment.order]
+    has_groups = any(names)
     jobs = tuple(
         ShardJob(
             file_name=shard_name(dataset_name, split, index, count),
@@ -88,7 +93,7 @@ def make_plan(
             rows=tuple(ordered[start:end]),
             class_names=class_names,
             shard_dir=os.fspath(shard_dir),
-            has_groups=any(row.group for row in rows),
+            has_groups=has_groups,
         )
         for split, index, count, start, end in splits.shard_ranges(sizes, num_shards)
     )
@@ -100,6 +105,7 @@ def make_plan(
             tuple(sorted(rows[i].key for i in group)) for group in duplicates
         ),
         num_groups=len(named),
+        moved=tuple(sorted(rows[i].key for i in allotment.moved)),
         notes=_notes(rows, duplicates, named, class_names, allotment),
     )
 
@@ -122,10 +128,11 @@ def _notes(
             f"{sum(map(len, named)):,} pictures stand in {len(named):,} named groups "
             "of two or more: none is parted by a split"
         )
-    if allotment.num_moved:
+    if allotment.moved:
+        keys = sorted(rows[i].key for i in allotment.moved)
         notes.append(
-            f"WARNING: {allotment.num_moved:,} pictures were moved to train, because "
-            "the input gives others of their group to another split"
+            f"WARNING: {len(keys):,} pictures left the split given to them, because "
+            f"others of their group have another: {few(keys)}; metadata.json lists them"
         )
     off = {
         split: size
@@ -137,14 +144,37 @@ def _notes(
             f"{split} {size:,} instead of {allotment.targets[split]:,}"
             for split, size in off.items()
         )
-        notes.append(f"no choice of whole groups found gives the exact totals: {sizes}")
+        notes.append(f"whole groups and kept splits give other totals: {sizes}")
+    notes += _missing_classes(rows, class_names, allotment)
+    twice = []
     for group in duplicates:
         if len({rows[i].label for i in group}) > 1:
-            names = ", ".join(
-                f"{rows[i].key} ({class_names[rows[i].label]})" for i in group
-            )
-            notes.append(f"WARNING: the same bytes under two classes: {names}")
-    return tuple(notes)
+            names = [f"{rows[i].key} ({class_names[rows[i].label]})" for i in group]
+            twice.append(f"WARNING: the same bytes under two classes: {few(names)}")
+    if len(twice) > MOST_SHOWN:
+        more = f"... and {len(twice) - MOST_SHOWN:,} more such groups: report.html"
+        twice = [*twice[:MOST_SHOWN], more]
+    return (*notes, *twice)
+
+
+def few(words: Sequence[str]) -> str:
+    """Return the first words of a list, and how many more there are."""
+    more = f" and {len(words) - MOST_SHOWN:,} more" if len(words) > MOST_SHOWN else ""
+    return ", ".join(words[:MOST_SHOWN]) + more
+
+
+def _missing_classes(
+    rows: Sequence[Scanned], class_names: Sequence[str], allotment: Allotment
+) -> list[str]:
+    """Return a warning for each split that lacks some class."""
+    lines, start = [], 0
+    for split, size in allotment.sizes.items():
+        found = {rows[i].label for i in allotment.order[start : start + size]}
+        start += size
+        missing = [n for label, n in enumerate(class_names) if label not in found]
+        if size and missing:
+            lines.append(f"WARNING: {split} has no picture of {few(missing)}")
+    return lines
 
 
 def count_pictures(
@@ -178,6 +208,8 @@ def count_pictures(
         "by_split": {split: dict(counts) for split, counts in by_split.items()},
         "duplicate_groups": [list(group) for group in plan.duplicates],
         "named_groups": plan.num_groups,
+        "in_groups": sum(1 for row in rows if row.group),
+        "moved": list(plan.moved),
     }
 
 

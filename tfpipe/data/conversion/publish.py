@@ -7,10 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import PIL
-import simplejpeg
-from PIL import features
-
 from tfpipe.base import files
 from tfpipe.base.progress import format_seconds
 from tfpipe.data import manifest as manifests
@@ -22,15 +18,7 @@ from tfpipe.data.conversion.shards import ShardResult
 from tfpipe.data.inputs.labels import Source
 from tfpipe.data.manifest import Manifest
 from tfpipe.data.overview.page import write_overview
-
-
-def codec_versions() -> dict[str, str]:
-    """Return the versions of the codecs that judge pictures and encode new ones."""
-    return {
-        "pillow": PIL.__version__,
-        "libjpeg_turbo": str(features.version_feature("libjpeg_turbo")),
-        "simplejpeg": simplejpeg.__version__,
-    }
+from tfpipe.data.pictures.codecs import codec_versions
 
 
 def write_rejects(
@@ -127,7 +115,7 @@ def print_summary(manifest: Manifest, num_scanned: int, seconds: float) -> None:
     if counts["rejected"]:
         print(f"  every reject is in {manifest.records_dir / manifests.REJECTS}")
     print(f"fingerprint {manifest.fingerprint}")
-    print_next(manifest.records_dir)
+    print_next(manifest)
 
 
 def print_splits(manifest: Manifest) -> None:
@@ -140,8 +128,16 @@ def print_splits(manifest: Manifest) -> None:
         print(f"  {split:<10} {size:>9,}: {shares}")
 
 
-def print_next(records_dir: Path) -> None:
-    """Say the next command."""
+def print_next(manifest: Manifest) -> None:
+    """Say the next command, or why there is none."""
+    if not manifest.split_sizes["validation"]:
+        print(
+            "training needs validation pictures and these records have none: make some "
+            "with --validation_split"
+        )
+        return
+    records_dir, size = manifest.records_dir, manifest.settings["image_size"]
     is_default = os.fspath(records_dir) == DEFAULT_RECORDS_DIR
     option = "" if is_default else f" --records_dir={shlex.quote(str(records_dir))}"
+    option += f" --image_size={size}" if size else ""
     print(f"next: python -m tfpipe.train{option}")

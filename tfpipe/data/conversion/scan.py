@@ -19,12 +19,16 @@ from tfpipe.base import files
 from tfpipe.base.progress import Progress, format_seconds
 from tfpipe.data.inputs.labels import Source
 from tfpipe.data.inputs.places import FilePlace, Place, archives_kept_open
+from tfpipe.data.pictures.codecs import codec_versions
 from tfpipe.data.pictures.images import RejectedPictureError, judge_picture
 from tfpipe.data.pool import Workers
 from tfpipe.data.storing import IN_OWN_SIZE, Storing
 
 PROMISE_SECONDS = 2.0
-BLOCK_SIZE = 128  # pictures: under a second of work, and that much is lost by a kill
+# A block is under a second of work, as a rule, and that much is lost by a kill.
+BLOCK_SIZE, BLOCK_BYTES = 128, 8_000_000  # at most: pictures, bytes
+LEAST_BLOCKS = 16
+MAX_SOURCE_BYTES = 1 << 28  # a picture; larger ones are refused unread
 LARGE_PIXELS = 500_000  # a picture; from there on storing it smaller saves most
 ADVISED_SIZE = 224
 
@@ -39,6 +43,14 @@ class ScanBlock:
     max_pixels: int
     min_side: int
     storing: Storing = IN_OWN_SIZE
+
+    def digest(self) -> str:
+        """Return the sha256 of all that decides the verdicts but the pictures."""
+        facts = [
+            [(source.key, source.place.size) for source in self.sources],
+            [self.max_pixels, self.min_side, self.storing.facts, codec_versions()],
+        ]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     @property
     def journal(self) -> Path:
@@ -102,16 +114,26 @@ def make_blocks(
 ) -> list[ScanBlock]:
     """Cut the sources that have a label into jobs, the same ones every time."""
     labelled = [source for source in sources if source.label is not None]
+    # So small that a few large pictures keep all workers busy, too.
+    most = min(BLOCK_SIZE, max(1, len(labelled) // LEAST_BLOCKS))
+    blocks: list[list[Source]] = []
+    num_bytes = 0
+    for source in labelled:
+        num_bytes += source.place.size
+        if not blocks or len(blocks[-1]) == most or num_bytes > BLOCK_BYTES:
+            blocks.append([])
+            num_bytes = source.place.size
+        blocks[-1].append(source)
     return [
         ScanBlock(
-            index=start // BLOCK_SIZE,
-            sources=tuple(labelled[start : start + BLOCK_SIZE]),
+            index=index,
+            sources=tuple(members),
             scan_dir=os.fspath(scan_dir),
             max_pixels=max_pixels,
             min_side=min_side,
             storing=storing,
         )
-        for start in range(0, len(labelled), BLOCK_SIZE)
+        for index, members in enumerate(blocks)
     ]
 
 
@@ -131,7 +153,8 @@ def scan_block(block: ScanBlock) -> BlockDone:
                 row["spool"] = [offset, len(encoded), digest]
                 offset += len(encoded)
             rows.append(row)
-    files.write_bytes(block.journal, json.dumps(rows).encode())
+    journal = {"block": block.digest(), "rows": rows}
+    files.write_bytes(block.journal, json.dumps(journal).encode())
     written = [row for row in rows if "reason" not in row]
     return BlockDone(
         num_pictures=len(rows),
@@ -162,12 +185,15 @@ def _judge(source: Source, block: ScanBlock) -> tuple[dict[str, Any], bytes | No
 
 
 def _read(source: Source) -> bytes:
+    if source.place.size > MAX_SOURCE_BYTES:
+        detail = f"{source.place.size:,} bytes are above {MAX_SOURCE_BYTES:,}"
+        raise RejectedPictureError("too_many_bytes", detail)
     try:
         return source.place.read()
     except OSError as error:
         # Without the path: equal inputs elsewhere give an equal rejects.jsonl.
         raise RejectedPictureError("unreadable", str(error.strerror)) from None
-    except ValueError as error:
+    except (ValueError, OverflowError, MemoryError) as error:
         raise RejectedPictureError("unreadable", str(error)) from None
 
 
@@ -175,12 +201,12 @@ def read_journal(block: ScanBlock) -> list[Scanned] | None:
     """Return the verdicts of a finished block, None if it isn't finished."""
     if not block.journal.exists():
         return None
-    rows = json.loads(block.journal.read_bytes())
-    if [row["key"] for row in rows] != [source.key for source in block.sources]:
+    journal = json.loads(block.journal.read_bytes())
+    if journal["block"] != block.digest():
         return None
     return [
         _scanned(source, row, block)
-        for source, row in zip(block.sources, rows, strict=True)
+        for source, row in zip(block.sources, journal["rows"], strict=True)
     ]
 
 

@@ -2,12 +2,14 @@
 
 import dataclasses
 import hashlib
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tfpipe.data.conversion.config import ConvertConfig
+from tfpipe.data.inputs.classes import check_every_class
 from tfpipe.data.inputs.labels import LabelledSources, Source
 from tfpipe.data.manifest import Manifest, index_path, read_manifest
 from tfpipe.data.records import iterate_records
@@ -44,7 +46,8 @@ def select(labelled: LabelledSources, config: ConvertConfig) -> Selection:
         keys = _read_keys(Path(config.exclude))
         sources, line = _without(sources, keys, config.exclude)
         notes.append(line)
-        facts["excluded_sha256"] = _digest(sorted(keys))
+        left_out = [source.key for source in sources if source.reason == "excluded"]
+        facts["excluded_sha256"] = _digest(left_out)
     if config.group_regex:
         sources, line = _grouped(sources, config.group_regex)
         notes.append(line)
@@ -60,10 +63,14 @@ def select(labelled: LabelledSources, config: ConvertConfig) -> Selection:
                 "split_like must stand alone, got an input that gives its splits "
                 f"({', '.join(sorted(given))}); leave --split_like out"
             )
-        old = read_manifest(config.split_like)
+        try:
+            old = read_manifest(config.split_like)
+        except ValueError as error:
+            raise ValueError(f"split_like: {error}") from None
         sources, line = _split_like(sources, old)
         notes.append(line)
         facts["split_like"] = old.fingerprint
+    check_every_class(labelled.class_names, [s.label for s in sources], sources[0].key)
     return Selection(
         sources=tuple(sources),
         class_names=labelled.class_names,
@@ -81,7 +88,16 @@ def _read_keys(path: Path) -> set[str]:
             f"exclude must be a UTF-8 file of keys, got {path} ({error}); name the "
             "file with --exclude=FILE"
         ) from None
-    return {line.strip() for line in lines if line.strip()}
+    return {_key(line.strip()) for line in lines if line.strip()}
+
+
+def _key(line: str) -> str:
+    if line.startswith('{"key": '):
+        try:
+            return str(json.loads(line)["key"])
+        except (ValueError, KeyError):
+            pass
+    return line
 
 
 def _without(

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -95,14 +95,9 @@ def begin(partial: Path, identity: dict[str, Any], overwrite: bool) -> bool:
         ValueError: if unfinished work is of other settings, or the records folder
             holds files that aren't ours.
     """
-    path = partial / manifests.IDENTITY
-    if path.exists():
-        found = json.loads(path.read_bytes())
+    if is_begun(partial):
         try:
-            for part in ("settings", "versions"):
-                _refuse_other(
-                    partial.parent, "unfinished work", found[part], identity[part]
-                )
+            refuse_other_work(partial, identity)
         except ValueError:
             if not overwrite:
                 raise
@@ -112,9 +107,27 @@ def begin(partial: Path, identity: dict[str, Any], overwrite: bool) -> bool:
             return True
     if (partial.parent / manifests.METADATA).exists():
         manifests.read_metadata(partial.parent)
+    # What a stopped mending left there; the spool is this conversion's own.
+    _remove(partial, [pattern for pattern in _OURS if not pattern.startswith(SPOOL)])
     make_folders(partial)
-    files.write_json(path, identity)
+    files.write_json(partial / manifests.IDENTITY, identity)
     return False
+
+
+def is_begun(partial: Path) -> bool:
+    """Tell whether there is unfinished work."""
+    return (partial / manifests.IDENTITY).exists()
+
+
+def refuse_other_work(partial: Path, identity: dict[str, Any]) -> None:
+    """Refuse unfinished work of other settings.
+
+    Raises:
+        ValueError: naming what differs.
+    """
+    found = json.loads((partial / manifests.IDENTITY).read_bytes())
+    for part in ("settings", "versions"):
+        _refuse_other(partial.parent, "unfinished work", found[part], identity[part])
 
 
 def make_folders(partial: Path) -> None:
@@ -129,7 +142,10 @@ def _refuse_other(
     names = [n for n in {**found, **wanted} if found.get(n) != wanted.get(n)]
     if names:
         differences = ", ".join(
-            f"{name} {_shown(wanted.get(name))} instead of {_shown(found.get(name))}"
+            "other pictures"
+            if name == "pictures_sha256"
+            else f"{name} {_shown(wanted.get(name))} instead of "
+            f"{_shown(found.get(name))}"
             for name in names
         )
         raise ValueError(
@@ -147,12 +163,16 @@ def _shown(value: Any) -> str:
 
 def remove_partial(partial: Path) -> None:
     """Remove what we wrote below .partial; the identity goes last."""
-    for pattern in _OURS:
-        for path in partial.glob(pattern):
-            path.unlink()
+    _remove(partial, _OURS)
     for folder in (SCAN, SHARDS, SPOOL, "."):
         with contextlib.suppress(OSError):  # absent, or not ours alone
             (partial / folder).rmdir()
+
+
+def _remove(partial: Path, patterns: Sequence[str]) -> None:
+    for pattern in patterns:
+        for path in partial.glob(pattern):
+            path.unlink()
 
 
 def remove_moved(partial: Path) -> None:

@@ -183,7 +183,7 @@ def _add(found: Entries, name: str, place: Place) -> None:
 def _is_unsafe(name: str) -> bool:
     return (
         name.startswith(("/", "\\"))
-        or name[1:2] == ":"
+        or name[1:3] in (":/", ":\\")
         or (".." in name and ".." in re.split(r"[/\\]", name))
     )
 
@@ -208,6 +208,9 @@ def _follow(found: Entries, links: Mapping[str, str]) -> None:
             found.refused[_tidy(name)] = ("outside_link", detail)
         elif goal in found.places:
             found.places[_tidy(name)] = found.places[goal]
+        elif below := [n for n in found.places if n.startswith(f"{goal}/")]:
+            for inner in below:  # a link to a folder
+                found.places[_tidy(name) + inner[len(goal) :]] = found.places[inner]
         else:
             detail = f"links to {goal}, which isn't there"
             found.refused[_tidy(name)] = ("missing", detail)
@@ -240,7 +243,7 @@ class _Window(io.RawIOBase):
         return len(data)
 
 
-def as_file(place: Place, spool_dir: Path) -> FilePlace:
+def as_file(shown: str, place: Place, spool_dir: Path) -> FilePlace:
     """Return where an archive in a zip lies as plain bytes, unpacked if need be."""
     if isinstance(place, FilePlace):
         return place
@@ -249,8 +252,14 @@ def as_file(place: Place, spool_dir: Path) -> FilePlace:
     # Content, not name: another input's spool must never be taken for this one's.
     spool = spool_dir / f"{place.crc:08x}-{place.size}.zip"
     if not spool.exists():
-        spool_dir.mkdir(parents=True, exist_ok=True)
-        files.check_free_space(spool_dir, place.size)
+        _unpack_member(shown, place, spool)
+    return FilePlace(path=os.fspath(spool), size=place.size)
+
+
+def _unpack_member(shown: str, place: ZipPlace, spool: Path) -> None:
+    spool.parent.mkdir(parents=True, exist_ok=True)
+    files.check_free_space(spool.parent, place.size)
+    try:
         with zipfile.ZipFile(place.path) as outer, files.open_aside(spool) as file:
             info = next(
                 info
@@ -259,7 +268,12 @@ def as_file(place: Place, spool_dir: Path) -> FilePlace:
             )
             with outer.open(info) as packed:
                 shutil.copyfileobj(packed, file, 1 << 20)
-    return FilePlace(path=os.fspath(spool), size=place.size)
+    # Damaged; encrypted; packed in a way that Python doesn't know.
+    except (
+        *(zipfile.BadZipFile, zlib.error, EOFError),
+        *(RuntimeError, NotImplementedError),
+    ) as error:
+        raise _broken(shown, str(error)) from None
 
 
 def _unpack_gzip(shown: str, place: FilePlace, spool_dir: Path) -> FilePlace:
@@ -270,13 +284,8 @@ def _unpack_gzip(shown: str, place: FilePlace, spool_dir: Path) -> FilePlace:
     spool = spool_dir / f"{trailer.hex()}-{place.size}.tar"
     if not spool.exists():
         spool_dir.mkdir(parents=True, exist_ok=True)
-        unpacked = max(place.size, int.from_bytes(trailer[4:], "little"))
-        files.check_free_space(spool_dir, unpacked)
-        print(
-            f"unpacking {shown} for the time of the conversion: "
-            f"{unpacked / 1e6:,.0f} MB",
-            flush=True,
-        )
+        files.check_free_space(spool_dir, place.size)
+        print(f"unpacking {shown} for the time of the conversion", flush=True)
         with open(place.path, "rb") as file, files.open_aside(spool) as target:
             window: Any = io.BufferedReader(_Window(file, place.offset, place.size))
             with gzip.open(window) as packed:

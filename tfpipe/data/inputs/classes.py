@@ -16,6 +16,12 @@ def check_every_class(
     Raises:
         ValueError: naming the classes, and one picture's key for comparison.
     """
+    for name in names:
+        if not name.isprintable():
+            raise ValueError(
+                f"class names must be one line of printable text, got {name!r}; rename "
+                "the folder or label"
+            )
     counts = collections.Counter(labels)
     empty = [name for label, name in enumerate(names) if not counts[label]]
     if empty or len(names) < 2:

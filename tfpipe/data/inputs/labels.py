@@ -126,8 +126,17 @@ def _take_splits(
     """
     tops = collections.Counter(key.partition("/")[0] for key in places if "/" in key)
     splits = {top: _SPLIT_FOLDERS.get(top.lower(), "") for top in tops}
-    if "train" not in splits.values() or len(splits) < 2 or not all(splits.values()):
+    found = set(splits.values()) - {""}
+    if len(found) < 2:
         return places, {}
+    if "train" not in found or not all(splits.values()):
+        others = [top for top, split in splits.items() if not split] or ["no train/"]
+        raise ValueError(
+            f"image_dir must hold the folders of splits alone, train/ among them, got "
+            f"{', '.join(sorted(splits))} with {', '.join(sorted(others))}; move or "
+            "rename what is no split, name one folder with --image_dir, or list the "
+            "pictures in a CSV"
+        )
     if len(set(splits.values())) < len(splits):
         raise ValueError(
             "image_dir must hold one folder a split, got "
@@ -174,7 +183,9 @@ def _inner(places: Iterable[str], splits: Mapping[str, str]) -> dict[str, str]:
 
 def _without_train_alone(sources: list[Source], notes: list[str]) -> list[Source]:
     """Open train to validation where the input gives no validation pictures."""
-    given = {source.split for source in sources}
+    given = {source.split for source in sources} - {""}
+    if "validation" in given:
+        notes.append("the input gives its splits: --validation_split isn't used")
     if "train" not in given or "validation" in given:
         return sources
     notes.append("no validation pictures are given: they are chosen out of train")

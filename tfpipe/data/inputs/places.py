@@ -58,6 +58,8 @@ class ZipPlace:
             raise ValueError("zip member is encrypted")
         if self.method not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise ValueError(f"zip member is packed by the rare method {self.method}")
+        if self.packed_size > self.size + self.size // 64 + 1024:
+            raise ValueError("zip member is damaged: it is packed larger than it is")
         with _opened(self.path) as archive:
             # Its own header, whose length isn't known yet, and its bytes at one go.
             block = os.pread(
@@ -70,7 +72,9 @@ class ZipPlace:
         if self.method == zipfile.ZIP_DEFLATED:
             try:
                 # The bound keeps a forged member from filling the memory.
-                data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, self.size)
+                data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(
+                    data, self.size + 1
+                )
             except zlib.error as error:
                 raise ValueError(f"zip member is damaged: {error}") from None
         if len(data) != self.size or zlib.crc32(data) != self.crc:

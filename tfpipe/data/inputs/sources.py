@@ -68,6 +68,17 @@ def list_pictures(image_dir: Path, spool_dir: Path, zip_encoding: str = "") -> L
         places = {name: visible[name] for name in visible if _is_picture(name)}
         if places:
             table = _find_table(visible, shown)
+            if table:
+                notes.append(f"labels are those of {table.name}")
+                for name in table.rows.keys() - places.keys():
+                    detail = f"listed in {table.name}, but not there"
+                    entries.refused.setdefault(name, ("missing", detail))
+            num_hidden = sum(map(_is_picture, entries.places)) - len(places)
+            if num_hidden:
+                notes.append(
+                    f"left out {num_hidden:,} hidden pictures: names or folders that "
+                    "begin with a dot, __MACOSX"
+                )
             num_others = len(visible) - len(places) - (table is not None)
             if num_others:
                 what = "file that is" if num_others == 1 else "files that are"
@@ -76,13 +87,20 @@ def list_pictures(image_dir: Path, spool_dir: Path, zip_encoding: str = "") -> L
                 )
             return Listing(
                 places=places,
-                refused=_refused(entries.refused),
+                refused=_refused(entries.refused, notes),
                 table=table,
                 notes=tuple(notes),
             )
+        if entries.refused and not any(map(archives.is_archive, visible)):
+            raise ValueError(
+                f"image_dir must hold its pictures, got {len(entries.refused):,} links "
+                f"or members that lead outside {shown} or nowhere, such as "
+                f"{next(iter(entries.refused))}; name the folder that holds both, or "
+                "copy the pictures"
+            )
         name = _choose_archive(shown, visible, notes)
         shown = f"{shown}/{name}"
-        whole = archives.as_file(visible[name], spool_dir)
+        whole = archives.as_file(shown, visible[name], spool_dir)
         entries = archives.list_archive(shown, whole, spool_dir, zip_encoding)
         notes += entries.notes
     raise ValueError(
@@ -115,15 +133,23 @@ def _is_hidden(name: str) -> bool:
     return True
 
 
-def _refused(refused: Mapping[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
+def _refused(
+    refused: Mapping[str, tuple[str, str]], notes: list[str]
+) -> dict[str, tuple[str, str]]:
+    """Return the pictures among what was refused; count the rest."""
     # Dots and slashes hide nothing here: "../cat.jpg" is refused as what it is.
-    return {name: why for name, why in refused.items() if _is_picture(name)}
+    pictures = {name: why for name, why in refused.items() if _is_picture(name)}
+    if len(pictures) < len(refused):
+        notes.append(
+            f"left out {len(refused) - len(pictures):,} links or members that lead "
+            "outside the input or nowhere"
+        )
+    return pictures
 
 
 def _list_folder(root: Path) -> Entries:
     """List the files below `root`; links are followed as long as they stay inside."""
     found, inside = Entries(), os.path.realpath(root)
-    num_outside = 0
     stack: list[tuple[str, str, tuple[str, ...]]] = [(os.fspath(root), "", (inside,))]
     while stack:
         folder, prefix, chain = stack.pop()
@@ -137,7 +163,6 @@ def _list_folder(root: Path) -> Entries:
                 if real and not _is_below(real, inside):
                     goal = os.path.relpath(real, inside)
                     found.refused[name] = ("outside_link", f"links to {goal}")
-                    num_outside += not _is_picture(name)
                 elif entry.is_dir():
                     real = real or f"{chain[-1]}/{entry.name}"
                     # A link to a folder that holds it would go round for ever.
@@ -149,11 +174,6 @@ def _list_folder(root: Path) -> Entries:
                 elif real:
                     goal = os.path.relpath(real, inside)
                     found.refused[name] = ("missing", f"links to {goal}, not there")
-    if num_outside:
-        found.notes.append(
-            f"left out {num_outside:,} links to places outside {root}; move or copy "
-            "what they point at to take it in"
-        )
     return found
 
 
@@ -195,8 +215,9 @@ def _list_rows(path: Path) -> Listing:
         place = os.path.join(path.parent, name)
         try:
             status = os.stat(place)
-        except OSError as error:
-            found.refused[name] = ("missing", str(error.strerror))
+        except (OSError, ValueError) as error:  # ValueError: no file has such a name
+            detail = error.strerror if isinstance(error, OSError) else error
+            found.refused[name] = ("missing", str(detail))
             continue
         real = real_folder(os.path.dirname(place))
         if os.path.islink(place):

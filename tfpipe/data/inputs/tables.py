@@ -40,14 +40,11 @@ class Table:
         name: of its file, for messages.
         rows: by POSIX path below the input's root.
         twice: paths that stand in it with different words.
-        has_splits, has_groups: whether it has these columns.
     """
 
     name: str
     rows: dict[str, Row]
     twice: frozenset[str]
-    has_splits: bool
-    has_groups: bool
 
 
 def is_table_name(name: str) -> bool:
@@ -68,7 +65,10 @@ def looks_like_table(place: Place, name: str) -> bool:
 
 def _columns(lines: list[str], name: str) -> list[str]:
     delimiter = _DELIMITERS[posixpath.splitext(name.lower())[1]]
-    header = next(csv.reader(lines, delimiter=delimiter), [])
+    try:
+        header = next(csv.reader(lines, delimiter=delimiter), [])
+    except csv.Error:
+        return []
     return [word.strip().lower() for word in header]
 
 
@@ -100,11 +100,11 @@ def read_table(data: bytes, name: str, folder: str, root: str = "") -> Table:
         )
     delimiter = _DELIMITERS[posixpath.splitext(name.lower())[1]]
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    next(reader)
     where = {word: columns.index(word) for word in _COLUMNS if word in columns}
     rows: dict[str, Row] = {}
     twice = set()
     try:
+        next(reader)
         for cells in reader:
             if not any(cells):
                 continue
@@ -132,8 +132,6 @@ def read_table(data: bytes, name: str, folder: str, root: str = "") -> Table:
         name=name,
         rows=rows,
         twice=frozenset(twice),
-        has_splits=with_split > 0,
-        has_groups=any(row.group for row in rows.values()),
     )
 
 

@@ -90,6 +90,15 @@ def _warnings(manifest: Manifest, groups: Sequence[Group]) -> Iterator[str]:
             f"{parts.plural(num_leaks, 'picture')} in more than one split:",
             f"what was trained on is evaluated on; {look}, and mend the splits.",
         )
+    if moved := counts.get("moved"):
+        names = [parts.name(key) for key in moved[:MAX_EMPTY]]
+        num_more = len(moved) - len(names)
+        names += [f"{num_more:,} more in metadata.json"] * bool(num_more)
+        yield parts.warning(
+            f"{parts.plural(len(moved), 'picture')} left the split given to them, "
+            "because others of their group have another:",
+            ", ".join(names),
+        )
     for split, size in manifest.split_sizes.items():
         by_class = counts["by_split"][split]
         empty = [name for name in manifest.class_names if not by_class.get(name, 0)]

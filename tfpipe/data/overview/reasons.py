@@ -25,15 +25,16 @@ CHANGES = {
     "deep": "More than 8 bits a pixel: scaled to 8.",
     "alpha": "Transparent in places: laid on white.",
     "profile": "Colours by a profile other than sRGB: converted to sRGB.",
-    "decoder_warning": "The decoder warned but gave a whole picture, which was stored "
-    "without the fault.",
+    "decoder_warning": "The decoder warned of something that costs no pixels, such as "
+    "bytes between two markers: stored without it.",
 }
 REASONS = {
     "empty": "The file has 0 bytes.",
-    "truncated": "The picture breaks off before its end.",
+    "truncated": "The picture breaks off, or bytes within it are damaged or missing.",
     "not_a_picture": "The bytes are none of JPEG, PNG, GIF, BMP, WebP and TIFF, "
     "whatever the name says.",
     "too_many_pixels": "More pixels than max_pixels allows.",
+    "too_many_bytes": "A file of more bytes than any picture needs.",
     "too_small": "A side shorter than min_side allows.",
     "unlabelled": "Nothing tells its class.",
     "ambiguous": "Its name has the words of more than one class.",

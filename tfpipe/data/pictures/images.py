@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+from typing import Any
 
 import simplejpeg
 from PIL import Image, UnidentifiedImageError
@@ -10,6 +11,10 @@ from tfpipe.data.pictures import normalising, resizing
 from tfpipe.data.pictures.jpeg import JpegHeader, read_jpeg_header
 from tfpipe.data.storing import IN_OWN_SIZE, Storing
 
+MAX_SCANS = 64
+# What libjpeg's warnings say where pixels are lost. Others, bytes too many between two
+# markers for instance, lose none.
+_LOSSES = ("premature end", "bad huffman code", "instead of rst")
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
 
 
@@ -65,6 +70,10 @@ def judge_picture(
     header = JpegHeader()
     if data.startswith(b"\xff\xd8"):
         header = read_jpeg_header(data)
+        if header.num_scans > MAX_SCANS:
+            # Each costs as much as decoding the picture: a small file could take hours.
+            detail = f"{header.num_scans} scans are above {MAX_SCANS}"
+            raise RejectedPictureError("unreadable", detail)
         if header.is_plain and header.is_whole and header.height and header.width:
             _check_size(header.height, header.width, max_pixels, min_side)
             if not _needs_change(data, header):
@@ -124,13 +133,7 @@ def _decodes_cleanly(data: bytes, header: JpegHeader) -> bool:
     Nobody sees these pixels, so that the fast ways to make them will do.
     """
     colors = "GRAY" if header.components == 1 else "RGB"
-    try:
-        simplejpeg.decode_jpeg(
-            data, colors, fastdct=True, fastupsample=True, strict=True
-        )
-    except ValueError:
-        return False
-    return True
+    return _strict_pixels(data, colors, is_fast=True) is not None
 
 
 def _decode(data: bytes, header: JpegHeader) -> Image.Image | None:
@@ -139,16 +142,31 @@ def _decode(data: bytes, header: JpegHeader) -> Image.Image | None:
     The pixels are Pillow's own (accurate DCT, smooth chroma). Four bytes a pixel are
     the form in which Pillow can take them without a copy.
     """
-    colors = "GRAY" if header.components == 1 else "RGBX"
-    try:
-        pixels = simplejpeg.decode_jpeg(
-            data, colors, fastdct=False, fastupsample=False, strict=True
-        )
-    except ValueError:
-        return None
     mode = "L" if header.components == 1 else "RGBX"
+    colors = "GRAY" if mode == "L" else mode
+    pixels = _strict_pixels(data, colors, is_fast=False)
+    if pixels is None:
+        return None
     size = (header.width, header.height)
     return Image.frombuffer(mode, size, pixels, "raw", mode, 0, 1)
+
+
+def _strict_pixels(data: bytes, colors: str, is_fast: bool) -> Any:
+    """Decode a JPEG; None if libjpeg warns of something harmless.
+
+    Raises:
+        RejectedPictureError: if it warns of lost pixels.
+    """
+    try:
+        return simplejpeg.decode_jpeg(
+            data, colors, fastdct=is_fast, fastupsample=is_fast, strict=True
+        )
+    except ValueError as error:
+        text = str(error).lower()
+        if any(loss in text for loss in _LOSSES):
+            reason = "truncated" if "premature end" in text else "unreadable"
+            raise RejectedPictureError(reason, str(error)) from None
+        return None
 
 
 def _open(data: bytes) -> Image.Image:

@@ -18,6 +18,7 @@ class JpegHeader:
     Attributes:
         height, width: in pixels; 0 where no frame header was found.
         is_plain: 8-bit, 1 or 3 components, Huffman-coded.
+        num_scans: passes over the picture; a progressive one has about ten.
         has_exif, has_profile, has_adobe: whether such a segment is there.
         is_whole: markers stand back to back from SOI to EOI.
         has_end: whether there is an EOI.
@@ -27,6 +28,7 @@ class JpegHeader:
     width: int = 0
     components: int = 0
     is_plain: bool = False
+    num_scans: int = 0
     has_exif: bool = False
     has_profile: bool = False
     has_adobe: bool = False
@@ -51,7 +53,9 @@ def read_jpeg_header(data: bytes) -> JpegHeader:
         body = data[position + 4 : position + 2 + length]
         if length < 2 or len(body) < length - 2:
             break
-        if marker in _ALL_FRAMES and len(body) >= 6:
+        if marker in _ALL_FRAMES and "height" in facts:
+            facts["is_plain"] = False  # decoders take the first, so it counts
+        elif marker in _ALL_FRAMES and len(body) >= 6:
             bits, components = body[0], body[5]
             is_plain = bits == 8 and components in (1, 3)
             facts |= {
@@ -68,6 +72,7 @@ def read_jpeg_header(data: bytes) -> JpegHeader:
             facts["has_adobe"] = True
         position += 2 + length
         if marker == _SOS:
+            facts["num_scans"] = facts.get("num_scans", 0) + 1
             end = _SCAN_END.search(data, position)
             if end is None:
                 return JpegHeader(**facts)  # cut off within a scan
