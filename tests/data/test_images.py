@@ -191,5 +191,7 @@ def test_too_many_scans_are_refused_unread(encode):
     data = encode(progressive=True, size=(64, 64))
     last = data.rindex(b"\xff\xda")
     scan = data[last:-2]
-    with pytest.raises(RejectedPictureError, match="unreadable: .* scans are above 64"):
+    with pytest.raises(
+        RejectedPictureError, match=r"unreadable: .* scans are above 64"
+    ):
         judge(data[:-2] + scan * 70 + b"\xff\xd9")

@@ -20,7 +20,7 @@ class Workers:
     """Processes that stay for several rounds of jobs.
 
     Args:
-        num_workers: one is this process itself.
+        num_workers: at most so many; one is this process itself.
     """
 
     def __init__(self, num_workers: int) -> None:
@@ -28,19 +28,22 @@ class Workers:
         self._pool: concurrent.futures.ProcessPoolExecutor | None = None
 
     def __enter__(self) -> "Workers":
-        """Start the processes, so that they are ready when the first jobs are."""
-        if self._num_workers > 1:
-            self._pool = concurrent.futures.ProcessPoolExecutor(
-                self._num_workers,
-                mp_context=multiprocessing.get_context(_start_method()),
-                initializer=_begin_worker,
-            )
-            # A forked child's garbage collector would copy all that it looks at.
-            gc.freeze()
-            for _ in range(self._num_workers):
-                self._pool.submit(os.getpid)
-            gc.unfreeze()
+        """Fork the processes now, where that can be: while there is little to share."""
+        if self._num_workers > 1 and _start_method() == "fork":
+            self._start("fork", self._num_workers)
         return self
+
+    def _start(self, method: str, num_workers: int) -> None:
+        self._pool = concurrent.futures.ProcessPoolExecutor(
+            num_workers,
+            mp_context=multiprocessing.get_context(method),
+            initializer=_begin_worker,
+        )
+        # A forked child's garbage collector would copy all that it looks at.
+        gc.freeze()
+        for _ in range(num_workers):
+            self._pool.submit(os.getpid)
+        gc.unfreeze()
 
     def __exit__(self, *exception: object) -> None:
         if self._pool:
@@ -56,6 +59,8 @@ class Workers:
         Raises:
             OSError: if a worker process was killed.
         """
+        if self._pool is None and min(self._num_workers, len(jobs)) > 1:
+            self._start("spawn", min(self._num_workers, len(jobs)))
         if self._pool is None:
             yield from map(function, jobs)
             return

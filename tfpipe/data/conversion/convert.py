@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tfpipe.base import machine
 from tfpipe.data import manifest as manifests
 from tfpipe.data.conversion import workplace
 from tfpipe.data.conversion.config import ConvertConfig
@@ -23,6 +24,7 @@ from tfpipe.data.inputs.labels import label_sources
 from tfpipe.data.inputs.sources import list_pictures, missing_pictures
 from tfpipe.data.manifest import Manifest
 from tfpipe.data.pictures.codecs import codec_versions
+from tfpipe.data.pool import Workers
 
 
 def convert(config: ConvertConfig) -> Manifest:
@@ -44,8 +46,12 @@ def convert(config: ConvertConfig) -> Manifest:
             "both; write the new ones into another folder"
         )
     try:
-        with workplace.open_records_dir(records_dir) as partial:
-            done = _convert(config, partial)
+        # Workers first: forked while there are no pictures to share, and no lock.
+        with (
+            Workers(config.num_workers or machine.usable_cores()) as workers,
+            workplace.open_records_dir(records_dir) as partial,
+        ):
+            done = _convert(config, partial, workers)
     except KeyboardInterrupt:
         print("stopped; the same command goes on", file=sys.stderr)
         raise
@@ -55,7 +61,9 @@ def convert(config: ConvertConfig) -> Manifest:
     return manifest
 
 
-def _convert(config: ConvertConfig, partial: Path) -> tuple[Manifest, int | None]:
+def _convert(
+    config: ConvertConfig, partial: Path, workers: Workers
+) -> tuple[Manifest, int | None]:
     """Convert; return the manifest, and how many were scanned, None if it was done."""
     records_dir = partial.parent
     try:
@@ -70,7 +78,7 @@ def _convert(config: ConvertConfig, partial: Path) -> tuple[Manifest, int | None
         "versions": codec_versions(),
         "command": config.command(),
     }
-    conversion = Conversion(config, settings, selection, partial)
+    conversion = Conversion(config, settings, selection, partial, workers)
     if not config.overwrite:
         finished = workplace.finished_equal(records_dir, settings)
         if finished:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tfpipe.base import files, machine
+from tfpipe.base import files
 from tfpipe.data import manifest as manifests
 from tfpipe.data.conversion import repair, scan, shards, workplace
 from tfpipe.data.conversion.config import ConvertConfig
@@ -32,6 +32,7 @@ class Conversion:
         config, settings: what was asked for.
         selection: the sources.
         partial: the folder of unfinished work inside the records folder.
+        workers: who scan and write.
     """
 
     def __init__(
@@ -40,24 +41,23 @@ class Conversion:
         settings: dict[str, Any],
         selection: Selection,
         partial: Path,
+        workers: Workers,
     ) -> None:
         self._config, self._settings = config, settings
         self._selection, self._partial = selection, partial
-        self._records_dir = partial.parent
+        self._records_dir, self._workers = partial.parent, workers
 
     def make(self) -> tuple[Manifest, int]:
         """Scan, plan, write shards, publish; tell also how many were scanned now."""
         sources = self._selection.sources
         blocks = self._blocks(sources)
-        with self._workers(blocks) as workers:
-            num_scanned, scanned = self._scan(blocks, workers)
-            rejects = write_rejects(self._partial, sources, scanned)
-            reasons = collections.Counter(line["reason"] for line in rejects)
-            self._check_rejects(reasons)
-            plan = self._plan([row for row in scanned if not row.reason])
-            for line in plan.notes:
-                print(line)
-            results = self._write(plan, blocks, workers)
+        num_scanned, scanned = self._scan(blocks)
+        rejects = write_rejects(self._partial, sources, scanned)
+        self._check_rejects(collections.Counter(line["reason"] for line in rejects))
+        plan = self._plan([row for row in scanned if not row.reason])
+        for line in plan.notes:
+            print(line)
+        results = self._write(plan, blocks)
         counts = count_pictures(plan, sources, rejects)
         manifest = publish(
             self._partial,
@@ -108,32 +108,23 @@ class Conversion:
         lost = [s for s in self._selection.sources if s.key not in known]
         splits = {s.key: s.split for s in self._selection.sources}
         blocks = self._blocks(lost)
-        with self._workers(blocks) as workers:
-            rows += [row for row in self._scan(blocks, workers)[1] if not row.reason]
-            rows.sort(key=lambda row: row.key)
-            given = [dataclasses.replace(row, split=splits[row.key]) for row in rows]
-            repair.rewrite(finished, damaged, self._plan(given).jobs, workers)
+        rows += [row for row in self._scan(blocks)[1] if not row.reason]
+        rows.sort(key=lambda row: row.key)
+        given = [dataclasses.replace(row, split=splits[row.key]) for row in rows]
+        repair.rewrite(finished, damaged, self._plan(given).jobs, self._workers)
 
-    def _workers(self, blocks: Sequence[ScanBlock]) -> Workers:
-        wanted = self._config.num_workers or machine.usable_cores()
-        return Workers(min(wanted, len(blocks)))
-
-    def _scan(
-        self, blocks: Sequence[ScanBlock], workers: Workers
-    ) -> tuple[int, list[Scanned]]:
+    def _scan(self, blocks: Sequence[ScanBlock]) -> tuple[int, list[Scanned]]:
         """Scan the unfinished blocks; return how many pictures, and all verdicts."""
         to_scan = [block for block in blocks if scan.read_journal(block) is None]
-        num_scanned = scan.scan_all(to_scan, workers)
+        num_scanned = scan.scan_all(to_scan, self._workers)
         rows = [row for block in blocks for row in scan.read_journal(block) or ()]
         return num_scanned, rows
 
-    def _write(
-        self, plan: Plan, blocks: Sequence[ScanBlock], workers: Workers
-    ) -> list[ShardResult]:
+    def _write(self, plan: Plan, blocks: Sequence[ScanBlock]) -> list[ShardResult]:
         is_cleared = workplace.is_cleared(self._partial)
         published_dir = self._records_dir if is_cleared else None
         try:
-            return shards.write_all(plan.jobs, workers, published_dir)
+            return shards.write_all(plan.jobs, self._workers, published_dir)
         except SourceChangedError as error:
             for block in blocks:
                 if error.key in {source.key for source in block.sources}:
