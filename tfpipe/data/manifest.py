@@ -154,8 +154,8 @@ def _check_shard(records_dir: Path, shard: Shard) -> None:
     if size != shard.num_bytes:
         got = "no such file" if size is None else f"{size:,}"
         raise ValueError(
-            f"{path} must be {shard.num_bytes:,} bytes long, got {got}; make the "
-            f"records again with {COMMAND} ... --overwrite"
+            f"{path} must be {shard.num_bytes:,} bytes long, got {got}; give the "
+            f"same {COMMAND} command again: it rebuilds damaged shards"
         )
 
 

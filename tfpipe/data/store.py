@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfpipe.base import machine
-from tfpipe.data.manifest import Manifest
+from tfpipe.data.manifest import Manifest, index_path
 from tfpipe.data.order import Ids
 from tfpipe.data.records import Record, read_index, unframe_record
 
@@ -33,7 +33,7 @@ class RecordStore:
         self._indexes = []
         for shard in shards:
             offsets, sizes = read_index(
-                manifest.records_dir / "index" / f"{shard.file_name}.idx"
+                index_path(manifest.records_dir, shard.file_name)
             )
             if len(offsets) != shard.num_examples:
                 raise ValueError(
