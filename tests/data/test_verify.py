@@ -58,7 +58,7 @@ def make_record(number, **changes):
 def build(folder, records, settings=SETTINGS, **changes):
     """Write a records folder whose sums are right whatever the records are."""
     (folder / "index").mkdir(parents=True)
-    shards, digests, payload_bytes, by_split, start = [], [], {}, {}, 0
+    shards, digests, by_split, start = [], [], {}, 0
     for split, size in SIZES.items():
         payloads = [record.to_bytes() for record in records[start : start + size]]
         name = manifests.shard_name("pets", split, 0, 1)
@@ -73,7 +73,6 @@ def build(folder, records, settings=SETTINGS, **changes):
                 sha256=hashlib.sha256(data).hexdigest(),
             )
         )
-        payload_bytes[split] = sum(map(len, payloads))
         digests += [hashlib.sha256(payload).hexdigest() for payload in payloads]
         labels = [r.label for r in records[start : start + size]]
         by_split[split] = {c: labels.count(i) for i, c in enumerate(CLASSES)}
@@ -101,7 +100,7 @@ def build(folder, records, settings=SETTINGS, **changes):
         counts=counts,
     )
     manifest = dataclasses.replace(manifest, **changes)
-    manifests.write_manifest(manifest, payload_bytes=payload_bytes, versions={})
+    manifests.write_manifest(manifest, versions={})
     return manifest
 
 

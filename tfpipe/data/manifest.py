@@ -14,6 +14,7 @@ from typing import Any
 
 from tfpipe.base import files
 from tfpipe.data.metadata_shape import METADATA_SHAPE, check_shape
+from tfpipe.data.records import FRAME_BYTES
 from tfpipe.data.storing import Storing
 
 FORMAT_VERSION = 1
@@ -187,18 +188,15 @@ def no_dataset(records_dir: Path) -> str:
     )
 
 
-def write_manifest(
-    manifest: Manifest, *, payload_bytes: dict[str, int], versions: dict[str, str]
-) -> None:
+def write_manifest(manifest: Manifest, *, versions: dict[str, str]) -> None:
     """Write every metadata file, dataset_info.json last.
 
     Args:
         manifest: the facts; its shards lie in its folder already.
-        payload_bytes: of each split, serialized Examples without their framing.
         versions: of the libraries whose version can change stored bytes.
     """
     folder = manifest.records_dir
-    described = tfds_files(manifest, payload_bytes)
+    described = tfds_files(manifest)
     files.write_bytes(folder / FEATURES, described[FEATURES])
     files.write_bytes(folder / LABEL_NAMES, described[LABEL_NAMES])
     facts = {
@@ -217,18 +215,10 @@ def write_manifest(
     files.write_bytes(folder / DATASET_INFO, described[DATASET_INFO])
 
 
-def tfds_files(manifest: Manifest, payload_bytes: dict[str, int]) -> dict[str, bytes]:
-    """Return the contents of the three files that TFDS reads, by name.
-
-    Args:
-        manifest: the facts.
-        payload_bytes: of each split, serialized Examples without their framing.
-    """
+def tfds_files(manifest: Manifest) -> dict[str, bytes]:
+    """Return the contents of the three files that TFDS reads, by name."""
     info = json.dumps(
-        _dataset_info(manifest, payload_bytes),
-        indent=2,
-        sort_keys=True,
-        ensure_ascii=False,
+        _dataset_info(manifest), indent=2, sort_keys=True, ensure_ascii=False
     )
     storing = Storing.from_facts(manifest.settings)
     return {
@@ -242,18 +232,20 @@ def tfds_files(manifest: Manifest, payload_bytes: dict[str, int]) -> dict[str, b
     }
 
 
-def _dataset_info(manifest: Manifest, payload_bytes: dict[str, int]) -> dict[str, Any]:
+def _dataset_info(manifest: Manifest) -> dict[str, Any]:
     """Return TFDS's DatasetInfo message as JSON: an unknown key would be an error."""
     splits = []
     for split, size in manifest.split_sizes.items():
-        lengths = [str(s.num_examples) for s in manifest.shards if s.split == split]
+        shards = [shard for shard in manifest.shards if shard.split == split]
+        # TFDS counts the serialized Examples without their framing.
+        num_bytes = sum(s.num_bytes - FRAME_BYTES * s.num_examples for s in shards)
         if size:
             splits.append(
                 {
                     "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
                     "name": split,
-                    "numBytes": str(payload_bytes[split]),
-                    "shardLengths": lengths,
+                    "numBytes": str(num_bytes),
+                    "shardLengths": [str(s.num_examples) for s in shards],
                 }
             )
     keys = ("image/encoded", "image/class/label")

@@ -14,7 +14,6 @@ from tfpipe.base.files import FolderLock
 from tfpipe.data import manifest as manifests
 from tfpipe.data.checks.faults import Fault, shown
 from tfpipe.data.manifest import Manifest
-from tfpipe.data.records import FRAME_BYTES
 from tfpipe.data.splits import SPLITS
 
 MAX_JSON_BYTES = 1 << 28  # a million pictures take a few megabytes, if duplicates
@@ -141,11 +140,7 @@ def _number_faults(manifest: Manifest) -> Iterator[str]:
 
 def _tfds_faults(manifest: Manifest) -> Iterator[str]:
     """Yield where the files that TFDS reads differ from what metadata.json tells."""
-    payload_bytes = dict.fromkeys(manifest.split_sizes, 0)
-    for shard in manifest.shards:
-        size = shard.num_bytes - FRAME_BYTES * shard.num_examples
-        payload_bytes[shard.split] += size
-    for name, wanted in manifests.tfds_files(manifest, payload_bytes).items():
+    for name, wanted in manifests.tfds_files(manifest).items():
         try:
             data = read_plain(manifest.records_dir / name)
         except ValueError as error:

@@ -15,9 +15,7 @@ from tfpipe.data import manifest as manifests
 from tfpipe.data.conversion import workplace
 from tfpipe.data.conversion.config import ConvertConfig
 from tfpipe.data.conversion.course import Conversion
-from tfpipe.data.conversion.publish import (
-    print_summary,
-)
+from tfpipe.data.conversion.publish import print_summary
 from tfpipe.data.conversion.selection import Selection, select
 from tfpipe.data.inputs.classes import DOGS_VS_CATS
 from tfpipe.data.inputs.labels import label_sources

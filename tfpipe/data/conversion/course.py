@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from tfpipe.base import files
+from tfpipe.base.words import few
 from tfpipe.data import manifest as manifests
 from tfpipe.data.conversion import repair, scan, shards, workplace
 from tfpipe.data.conversion.config import ConvertConfig
-from tfpipe.data.conversion.plan import Plan, count_pictures, few, make_plan
+from tfpipe.data.conversion.plan import Plan, count_pictures, make_plan
 from tfpipe.data.conversion.publish import (
     print_next,
     print_splits,
@@ -115,10 +116,11 @@ class Conversion:
 
     def _scan(self, blocks: Sequence[ScanBlock]) -> tuple[int, list[Scanned]]:
         """Scan the unfinished blocks; return how many pictures, and all verdicts."""
-        to_scan = [block for block in blocks if scan.read_journal(block) is None]
+        found = {block.index: scan.read_journal(block) for block in blocks}
+        to_scan = [block for block in blocks if found[block.index] is None]
         num_scanned = scan.scan_all(to_scan, self._workers)
-        rows = [row for block in blocks for row in scan.read_journal(block) or ()]
-        return num_scanned, rows
+        found |= {block.index: scan.read_journal(block) for block in to_scan}
+        return num_scanned, [row for rows in found.values() for row in rows or ()]
 
     def _write(self, plan: Plan, blocks: Sequence[ScanBlock]) -> list[ShardResult]:
         is_cleared = workplace.is_cleared(self._partial)

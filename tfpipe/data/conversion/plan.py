@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tfpipe.base.words import few
 from tfpipe.data import splits
 from tfpipe.data.conversion.allotment import Allotment, allot
 from tfpipe.data.conversion.scan import Scanned
@@ -15,7 +16,7 @@ from tfpipe.data.inputs.classes import check_every_class
 from tfpipe.data.inputs.labels import Source
 from tfpipe.data.manifest import shard_name
 
-MOST_SHOWN = 5  # of a list, in a line for people
+MOST_SHOWN = 5  # warnings of one kind
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -155,12 +156,6 @@ def _notes(
         more = f"... and {len(twice) - MOST_SHOWN:,} more such groups: report.html"
         twice = [*twice[:MOST_SHOWN], more]
     return (*notes, *twice)
-
-
-def few(words: Sequence[str]) -> str:
-    """Return the first words of a list, and how many more there are."""
-    more = f" and {len(words) - MOST_SHOWN:,} more" if len(words) > MOST_SHOWN else ""
-    return ", ".join(words[:MOST_SHOWN]) + more
 
 
 def _missing_classes(

@@ -50,9 +50,7 @@ def publish(
     records_dir = partial.parent
     workplace.clear_old(records_dir, partial)
     (records_dir / manifests.INDEX_DIR).mkdir(exist_ok=True)
-    payload_bytes = dict.fromkeys(plan.split_sizes, 0)
-    for job, result in zip(plan.jobs, results, strict=True):
-        payload_bytes[job.split] += result.payload_bytes
+    for job in plan.jobs:
         workplace.move(job.path, records_dir / job.file_name)
         workplace.move(
             shards.beside(job, ".idx"),
@@ -88,9 +86,7 @@ def publish(
         versions=codec_versions(),
         num_pictures=num_pictures,
     )
-    manifests.write_manifest(
-        manifest, payload_bytes=payload_bytes, versions=codec_versions()
-    )
+    manifests.write_manifest(manifest, versions=codec_versions())
     return manifest
 
 

@@ -30,12 +30,8 @@ def find_damaged(manifest: Manifest) -> list[Shard]:
 
 def mend_described(manifest: Manifest) -> list[str]:
     """Write the files that TFDS reads again where they differ; return their names."""
-    payload_bytes = dict.fromkeys(manifest.split_sizes, 0)
-    for shard in manifest.shards:
-        size = shard.num_bytes - FRAME_BYTES * shard.num_examples
-        payload_bytes[shard.split] += size
     mended = []
-    for name, data in manifests.tfds_files(manifest, payload_bytes).items():
+    for name, data in manifests.tfds_files(manifest).items():
         path = manifest.records_dir / name
         if not path.is_file() or path.read_bytes() != data:
             files.write_bytes(path, data)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tfpipe.base.words import few
 from tfpipe.data.conversion.config import ConvertConfig
 from tfpipe.data.inputs.classes import check_every_class
 from tfpipe.data.inputs.labels import LabelledSources, Source
@@ -115,11 +116,7 @@ def _without(
     line = f"left out {len(known):,} pictures that {name} names"
     unknown = sorted(keys - known)
     if unknown:
-        more = f" and {len(unknown) - 3:,} more" if len(unknown) > 3 else ""
-        line += (
-            f"; {len(unknown):,} of its keys are no picture here: "
-            f"{', '.join(unknown[:3])}{more}"
-        )
+        line += f"; {len(unknown):,} of its keys are no picture here: {few(unknown, 3)}"
     return left, line
 
 

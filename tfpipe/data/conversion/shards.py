@@ -66,14 +66,12 @@ class ShardResult:
     Attributes:
         plan: the job's digest.
         num_bytes, sha256: of the file.
-        payload_bytes: of the records without their framing.
         record_sha256: of each record's serialized Example, in order.
     """
 
     plan: str
     num_bytes: int
     sha256: str
-    payload_bytes: int
     record_sha256: tuple[str, ...]
 
 
@@ -83,7 +81,7 @@ def write_shard(job: ShardJob) -> tuple[str, ShardResult]:
     Raises:
         SourceChangedError: if a picture is not the one that was scanned.
     """
-    shard_digest, offset, payload_bytes = hashlib.sha256(), 0, 0
+    shard_digest, offset = hashlib.sha256(), 0
     record_sha256, index_lines = [], []
     with archives_kept_open(), files.open_aside(job.path) as file:
         for source_id, row in enumerate(job.rows, start=job.first_id):
@@ -94,13 +92,11 @@ def write_shard(job: ShardJob) -> tuple[str, ShardResult]:
             record_sha256.append(hashlib.sha256(payload).hexdigest())
             index_lines.append(f"{offset} {len(block)}\n")
             offset += len(block)
-            payload_bytes += len(payload)
     files.write_bytes(beside(job, ".idx"), "".join(index_lines).encode())
     result = ShardResult(
         plan=job.digest(),
         num_bytes=offset,
         sha256=shard_digest.hexdigest(),
-        payload_bytes=payload_bytes,
         record_sha256=tuple(record_sha256),
     )
     files.write_json(beside(job, ".json"), dataclasses.asdict(result))

@@ -69,9 +69,13 @@ def list_archive(
         if head[257:] == b"ustar":
             return _list_tar(place, encoding)
         return _list_zip(place, encoding)
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error) as error:
-        raise _broken(shown, str(error)) from None
-    except gzip.BadGzipFile as error:
+    except (
+        zipfile.BadZipFile,
+        tarfile.TarError,
+        gzip.BadGzipFile,
+        EOFError,
+        zlib.error,
+    ) as error:
         raise _broken(shown, str(error)) from None
     except UnicodeDecodeError as error:
         raise ValueError(
@@ -268,11 +272,8 @@ def _unpack_member(shown: str, place: ZipPlace, spool: Path) -> None:
             )
             with outer.open(info) as packed:
                 shutil.copyfileobj(packed, file, 1 << 20)
-    # Damaged; encrypted; packed in a way that Python doesn't know.
-    except (
-        *(zipfile.BadZipFile, zlib.error, EOFError),
-        *(RuntimeError, NotImplementedError),
-    ) as error:
+    # RuntimeError: it is encrypted, or packed in a way that Python doesn't know.
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         raise _broken(shown, str(error)) from None
 
 

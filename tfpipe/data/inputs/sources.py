@@ -9,9 +9,10 @@ import functools
 import os
 import posixpath
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
+from tfpipe.base.words import few
 from tfpipe.data.inputs import archives
 from tfpipe.data.inputs.archives import Entries
 from tfpipe.data.inputs.places import FilePlace, Place, archives_kept_open
@@ -128,9 +129,8 @@ def _is_picture(name: str) -> bool:
 
 
 def _is_hidden(name: str) -> bool:
-    if not name.startswith((".", "__MACOSX/")) and "/." not in name:
-        return "/__MACOSX/" in name
-    return True
+    is_first = name.startswith((".", "__MACOSX/"))
+    return is_first or "/." in name or "/__MACOSX/" in name
 
 
 def _refused(
@@ -251,15 +251,10 @@ def _choose_archive(shown: str, entries: Mapping[str, Place], notes: list[str]) 
     if len(train) != 1 and len(names) != 1:
         raise ValueError(
             f"image_dir must hold pictures, one archive or one train.zip, got "
-            f"{_few(names, 5)} in {shown}; name the one to read with --image_dir"
+            f"{few(names, 5)} in {shown}; name the one to read with --image_dir"
         )
     chosen = train[0] if len(train) == 1 else names[0]
     others = [name for name in sorted(entries) if name != chosen]
     line = f"reading {chosen} in {shown}"
-    notes.append(line + (f"; left out {_few(others, 3)}" if others else ""))
+    notes.append(line + (f"; left out {few(others, 3)}" if others else ""))
     return chosen
-
-
-def _few(names: Sequence[str], limit: int) -> str:
-    more = f" and {len(names) - limit:,} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more
