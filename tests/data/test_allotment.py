@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfpipe.data.conversion.allotment import allot
-from tfpipe.data.conversion.subsets import SubsetSums, choose_groups
+from tfpipe.data.conversion.subsets import SubsetSums, choose_groups, choose_jointly
 from tfpipe.data.splits import global_order
 
 SPLITS = ("train", "validation", "test")
@@ -84,6 +84,47 @@ def test_totals_are_as_near_as_whole_groups_allow(group_sizes, num_singles):
     )
     nearest = min(max(s - target, target - num_singles - s, 0) for s in sums)
     assert abs(found.sizes["train"] - target) == nearest
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    st.lists(st.integers(2, 9), min_size=1, max_size=7),
+    st.integers(0, 4),
+    st.sampled_from([(0.25, 0.25), (0.4, 0.2), (0.1, 0.3)]),
+)
+def test_totals_of_three_splits_are_exact_where_any_choice_of_groups_makes_them_so(
+    group_sizes, num_singles, fractions
+):
+    total = sum(group_sizes) + num_singles
+    try:
+        found, split_of, groups = allot_plain(
+            group_sizes,
+            num_singles,
+            validation_split=fractions[0],
+            test_split=fractions[1],
+        )
+    except ValueError:
+        assert total <= 5
+        return
+    for group in groups:
+        assert len({split_of[i] for i in group}) == 1
+    overflows = [
+        sum(
+            max(
+                0,
+                sum(s for s, p in zip(group_sizes, parts, strict=True) if p == split)
+                - found.targets[split],
+            )
+            for split in SPLITS
+        )
+        for parts in itertools.product(SPLITS, repeat=len(group_sizes))
+        # Train is never left without pictures.
+        if num_singles or "train" in parts
+    ]
+    missed = sum(
+        max(0, size - found.targets[split]) for split, size in found.sizes.items()
+    )
+    assert missed == min(overflows)
 
 
 @settings(deadline=None, max_examples=60)
@@ -211,3 +252,21 @@ def test_a_cut_far_from_the_first_groups_is_found_in_a_wider_window():
     chosen = choose_groups(group_sizes, 101, 101, 101)
     assert sum(group_sizes[i] for i in chosen) == 101
     assert 300 in chosen
+
+
+def test_a_joint_choice_is_found_where_splits_in_turn_miss_it():
+    # 7 + 9 and 6 + 10 are the only way; who takes 10 + 6 or 16 first spoils the rest.
+    group_sizes = [2] * 40 + [7, 9, 6, 10, 5]
+    chosen = choose_jointly(group_sizes, [0] * 45, [80, 16, 21])
+    held = [
+        sum(s for s, p in zip(group_sizes, chosen, strict=True) if p == part)
+        for part in range(3)
+    ]
+    assert held == [80, 16, 21]
+
+
+def test_a_choice_among_very_many_groups_ends_soon():
+    group_sizes = [2] * 30_000
+    parts = [i % 3 for i in range(30_000)]
+    # No sum of twos is odd.
+    assert len(choose_jointly(group_sizes, parts, [19_999, 20_001, 20_000])) == 30_000

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 FIRST_WINDOW = 32
+MOST_CELLS = 1 << 29  # steps of a joint choice: about a second
 
 
 def choose_groups(sizes: Sequence[int], low: int, high: int, ideal: int) -> list[int]:
@@ -75,3 +76,96 @@ class SubsetSums:
                 taken[number] += often
                 total -= number * often
         return taken
+
+
+def choose_jointly(
+    sizes: Sequence[int], start: Sequence[int], needs: Sequence[int]
+) -> list[int]:
+    """Return which of three parts each group goes to, so that no part overflows.
+
+    Parts need `needs` members, of groups and then of single ones; what groups put
+    into a part above its need is its overflow. From a first choice on, more and more
+    groups are dealt anew, at first one of each size, until nothing overflows, all are
+    dealt anew or that would take above a second. If all are, the overflow is the least
+    there is.
+
+    Args:
+        sizes: members of each group.
+        start: part 0, 1 or 2 of each group, to begin with.
+        needs: of the three parts.
+    """
+    best = list(start)
+    least = _overflow(sizes, best, needs)
+    seen: collections.Counter[int] = collections.Counter()
+    turns = []
+    for index, size in enumerate(sizes):
+        turns.append((seen[size], index))
+        seen[size] += 1
+    ranked = [index for _, index in sorted(turns)]
+    window = min(FIRST_WINDOW, len(sizes))
+    while least:
+        free = ranked[:window]
+        fixed = [0, 0, 0]
+        for index in ranked[window:]:
+            fixed[start[index]] += sizes[index]
+        # No better choice puts more than this into a part.
+        room = [max(0, needs[part] + least - fixed[part]) for part in (0, 1)]
+        if (room[0] + 1) * (room[1] + 1) * window > MOST_CELLS:
+            break
+        dealt = _deal_anew([sizes[i] for i in free], room, needs, fixed)
+        choice = list(start)
+        for index, part in zip(free, dealt, strict=True):
+            choice[index] = part
+        if _overflow(sizes, choice, needs) < least:
+            best, least = choice, _overflow(sizes, choice, needs)
+        if window == len(sizes):
+            break
+        window = min(4 * window, len(sizes))
+    return best
+
+
+def _overflow(sizes: Sequence[int], parts: Sequence[int], needs: Sequence[int]) -> int:
+    held = [0, 0, 0]
+    for size, part in zip(sizes, parts, strict=True):
+        held[part] += size
+    return sum(max(0, have - need) for have, need in zip(held, needs, strict=True))
+
+
+def _deal_anew(
+    sizes: Sequence[int],
+    room: Sequence[int],
+    needs: Sequence[int],
+    fixed: Sequence[int],
+) -> list[int]:
+    """Return the part of each group that lets parts overflow least, near to `needs`.
+
+    `first[a, b]` is the group with which sums a and b of parts 0 and 1 were first
+    reached, so that going back from there never takes a group twice.
+    """
+    unreached = len(sizes)
+    first = np.full((room[0] + 1, room[1] + 1), unreached, np.int32)
+    first[0, 0] = -1
+    for index, size in enumerate(sizes):
+        is_new = np.zeros(first.shape, bool)
+        is_reached = first != unreached
+        is_new[size:] |= is_reached[:-size]
+        is_new[:, size:] |= is_reached[:, :-size]
+        first[is_new & ~is_reached] = index
+    in_0, in_1 = np.nonzero(first != unreached)
+    held = [in_0 + fixed[0], in_1 + fixed[1], sum(sizes) - in_0 - in_1 + fixed[2]]
+    total = sum(sizes) + sum(fixed)
+    over, off = np.zeros_like(in_0), np.zeros_like(in_0)
+    for have, need in zip(held, needs, strict=True):
+        over += np.maximum(have - need, 0)
+        off += abs(have * sum(needs) - need * total)  # from its share
+    nearest = np.lexsort((off, over))[0]
+    a, b = int(in_0[nearest]), int(in_1[nearest])
+    parts = [2] * len(sizes)
+    while a or b:
+        index = first[a, b]
+        size = sizes[index]
+        if a >= size and first[a - size, b] < index:
+            parts[index], a = 0, a - size
+        else:
+            parts[index], b = 1, b - size
+    return parts
