@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import Extension, find_packages, setup
 
 TEST = [
     "hypothesis>=6",
@@ -21,6 +21,16 @@ setup(
     license_files=["LICENSE"],
     packages=find_packages(include=["tfpipe", "tfpipe.*"]),
     package_data={"tfpipe": ["py.typed"]},
+    # Optional: without a C compiler NumPy does its work, exactly and more slowly.
+    ext_modules=[
+        Extension(
+            "tfpipe.data.pictures._resample",
+            ["tfpipe/data/pictures/_resample.c"],
+            # Without contraction: one rounding more or less would be another result.
+            extra_compile_args=["-O3", "-ffp-contract=off"],
+            optional=True,
+        )
+    ],
     python_requires=">=3.11,<3.14",
     install_requires=[
         "absl-py>=2",

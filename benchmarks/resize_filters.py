@@ -1,6 +1,6 @@
 """python benchmarks/resize_filters.py --image_dir=YOUR_PICTURES
 
-Measures how near each of Pillow's filters comes to the exact mean over the area that a
+Measures how near each filter comes to the exact mean over the area that a
 pixel covers (which is what training's --resize=area takes), and how long it takes.
 
 The reference is float64: each source pixel counts by the part of it that lies in the
@@ -25,7 +25,7 @@ from PIL import Image
 from tfpipe import cli
 from tfpipe.base import machine
 from tfpipe.base.settings import check_settings, setting
-from tfpipe.data.pictures.resizing import make_square
+from tfpipe.data.pictures.resizing import make_image
 from tfpipe.data.storing import RESIZE_FILTERS, Storing
 
 
@@ -85,7 +85,7 @@ def measure(
     seconds = math.inf
     for _ in range(repeats):
         start = time.perf_counter()
-        square = make_square(image, storing)
+        square, _ = make_image(image, storing)
         seconds = min(seconds, time.perf_counter() - start)
     return float(np.abs(np.asarray(square, np.float64) - exact).mean()), seconds
 

@@ -48,7 +48,7 @@ class Config:
     subsamplings: tuple[str, ...] = setting(
         ("420", "444"), f"Of {', '.join(SUBSAMPLINGS)}.", front=True
     )
-    resize_filter: str = setting("hamming", "Pillow's filter.", choices=RESIZE_FILTERS)
+    resize_filter: str = setting("area", "Filter.", choices=RESIZE_FILTERS)
     num_pictures: int = setting(200, "Pictures, evenly spread.", minimum=1, front=True)
     repeats: int = setting(5, "Times that each is timed.", minimum=1, front=True)
 

@@ -20,6 +20,7 @@ from tfpipe.data.conversion.shards import dataset_fingerprint
 from tfpipe.data.inputs.labels import Source
 from tfpipe.data.inputs.places import FilePlace
 from tfpipe.data.manifest import index_path, read_manifest
+from tfpipe.data.pictures import resampling
 from tfpipe.data.records import Record, read_index, unframe_record
 
 
@@ -565,3 +566,11 @@ def test_a_full_disk_loses_nothing(
     grow()
     make_records(folder, "disk/records")
     assert contents(disk / "records") == whole
+
+
+def test_slow_resizing_is_said(flat, lay, make_records, monkeypatch, capsys):
+    monkeypatch.setattr(resampling, "is_compiled", lambda: False)
+    folder = lay(flat)
+    for name, is_said in (("area", True), ("box", False)):
+        make_records(folder, name, image_size=16, resize_filter=name)
+        assert (resampling.SLOW in capsys.readouterr().out) == is_said

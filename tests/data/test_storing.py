@@ -13,6 +13,7 @@ from tfpipe.data.inputs.labels import Source
 from tfpipe.data.inputs.places import FilePlace
 from tfpipe.data.manifest import read_manifest
 from tfpipe.data.pictures.images import judge_picture
+from tfpipe.data.pictures.resampling import resample
 from tfpipe.data.records import Record
 from tfpipe.data.storing import RESIZE_FILTERS, Storing
 
@@ -36,10 +37,12 @@ def opened(data):
 
 
 @pytest.mark.parametrize("name", RESIZE_FILTERS)
-def test_a_stretched_picture_is_pillows(encode, name):
+def test_a_stretched_picture_is_pillows_or_the_mean_over_the_area(encode, name):
     data = encode(size=(50, 37))
-    resample = Image.Resampling[name.upper()]
-    expected = opened(data).resize((16, 16), resample)
+    if name == "area":
+        expected = Image.fromarray(resample(np.asarray(opened(data)), 16))
+    else:
+        expected = opened(data).resize((16, 16), Image.Resampling[name.upper()])
     picture = judge(data, image_size=16, resize_filter=name, encoding="raw")
     assert picture.is_resized
     assert picture.changes == ()
@@ -71,11 +74,22 @@ def test_a_crop_is_the_square_in_the_middle(encode, size, box):
     np.testing.assert_array_equal(raw(picture), expected)
 
 
-def test_a_crop_without_scaling_moves_no_pixel(encode):
+@pytest.mark.parametrize("name", ["area", "lanczos"])
+def test_a_crop_without_scaling_moves_no_pixel(encode, name):
     data = encode(size=(21, 16))
-    settings = {"resize_mode": "crop", "resize_filter": "lanczos", "encoding": "raw"}
+    settings = {"resize_mode": "crop", "resize_filter": name, "encoding": "raw"}
     pixels = raw(judge(data, image_size=16, **settings))
     np.testing.assert_array_equal(pixels, np.asarray(opened(data))[:, 2:18])
+
+
+@pytest.mark.parametrize("mode", ["stretch", "crop", "pad"])
+def test_gray_pictures_are_resized_as_gray_ones(mode):
+    gray = Image.fromarray(np.arange(30 * 20, dtype=np.uint8).reshape(30, 20))
+    for file_format in ("JPEG", "PNG"):  # decoded as pixels, and as an image
+        buffer = io.BytesIO()
+        gray.save(buffer, file_format)
+        stored = judge(buffer.getvalue(), image_size=16, resize_mode=mode)
+        assert Image.open(io.BytesIO(stored.encoded)).mode == "L"
 
 
 @pytest.mark.parametrize(
@@ -170,7 +184,7 @@ def test_a_small_source_is_refused_whatever_the_asked_size(encode):
         ({"image_size": 7}, "image_size must be 0 or at least 8, got 7"),
         ({"image_size": -1}, "image_size must be a whole number from 0 to 10000"),
         ({"resize_mode": "fit"}, "resize_mode must be one of stretch, crop, pad"),
-        ({"resize_filter": "area"}, "resize_filter must be one of box, bilinear"),
+        ({"resize_filter": "cubic"}, "resize_filter must be one of area, box, bil"),
         ({"encoding": "png"}, "encoding must be one of jpeg, raw, got 'png'"),
         ({"jpeg_quality": 101}, "jpeg_quality must be a whole number from 1 to 100"),
         ({"jpeg_subsampling": "4:4:4"}, "jpeg_subsampling must be one of 444, 422"),

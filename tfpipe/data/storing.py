@@ -7,7 +7,7 @@ from typing import Any
 from tfpipe.base.settings import check_settings, setting
 
 RESIZE_MODES = ("stretch", "crop", "pad")
-RESIZE_FILTERS = ("box", "bilinear", "hamming", "bicubic", "lanczos", "nearest")
+RESIZE_FILTERS = ("area", "box", "bilinear", "hamming", "bicubic", "lanczos", "nearest")
 SUBSAMPLINGS = ("444", "422", "420")
 ENCODINGS = ("jpeg", "raw")
 _BYTES_A_PIXEL = {85: 0.31, 90: 0.39, 95: 0.54, 100: 1.15}  # with 4:4:4, by quality
@@ -31,10 +31,9 @@ class Storing:
         choices=RESIZE_MODES,
     )
     resize_filter: str = setting(
-        "hamming",
-        "Pillow's filter: hamming comes nearest to the mean over the area, as --resize "
-        "of training takes it; all but nearest are antialiased; nearest is the "
-        "experiment's.",
+        "area",
+        "area, the exact mean over the area of a pixel, as --resize of training takes "
+        "it, or a filter of Pillow's: all but nearest, the experiment's, antialiased.",
         choices=RESIZE_FILTERS,
     )
     encoding: str = setting(

@@ -21,6 +21,7 @@ from tfpipe.data.inputs.classes import DOGS_VS_CATS
 from tfpipe.data.inputs.labels import label_sources
 from tfpipe.data.inputs.sources import list_pictures, missing_pictures
 from tfpipe.data.manifest import Manifest
+from tfpipe.data.pictures import resampling
 from tfpipe.data.pictures.codecs import codec_versions
 from tfpipe.data.pool import Workers
 
@@ -101,6 +102,10 @@ def _find_sources(config: ConvertConfig, spool_dir: Path) -> Selection:
     notes = (*config.storing.notes, *listing.notes, *labelled.notes, *selection.notes)
     for note in notes:
         print(note)
+    storing = config.storing
+    resizes = storing.image_size and storing.resize_filter == "area"
+    if resizes and not resampling.is_compiled():
+        print(resampling.SLOW)
     return selection
 
 

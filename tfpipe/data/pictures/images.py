@@ -2,13 +2,13 @@
 
 import dataclasses
 import io
-from typing import Any
 
 import simplejpeg
 from PIL import Image, UnidentifiedImageError
 
 from tfpipe.data.pictures import normalising, resizing
 from tfpipe.data.pictures.jpeg import JpegHeader, read_jpeg_header
+from tfpipe.data.pictures.resampling import Pixels
 from tfpipe.data.storing import IN_OWN_SIZE, Storing
 
 MAX_SCANS = 64
@@ -136,31 +136,31 @@ def _decodes_cleanly(data: bytes, header: JpegHeader) -> bool:
     return _strict_pixels(data, colors, is_fast=True) is not None
 
 
-def _decode(data: bytes, header: JpegHeader) -> Image.Image | None:
-    """Decode a JPEG; None if libjpeg warns, which Pillow would hide.
+def _decode(data: bytes, header: JpegHeader) -> Pixels | None:
+    """Decode a JPEG to uint8 [height, width] or [height, width, 3].
 
-    The pixels are Pillow's own (accurate DCT, smooth chroma). Four bytes a pixel are
-    the form in which Pillow can take them without a copy.
+    The pixels are Pillow's own (accurate DCT, smooth chroma). None if libjpeg warns,
+    which Pillow would hide.
     """
-    mode = "L" if header.components == 1 else "RGBX"
-    colors = "GRAY" if mode == "L" else mode
-    pixels = _strict_pixels(data, colors, is_fast=False)
-    if pixels is None:
-        return None
-    size = (header.width, header.height)
-    return Image.frombuffer(mode, size, pixels, "raw", mode, 0, 1)
+    if header.components == 1:
+        pixels = _strict_pixels(data, "GRAY", is_fast=False)
+        return None if pixels is None else pixels[..., 0]
+    return _strict_pixels(data, "RGB", is_fast=False)
 
 
-def _strict_pixels(data: bytes, colors: str, is_fast: bool) -> Any:
-    """Decode a JPEG; None if libjpeg warns of something harmless.
+def _strict_pixels(data: bytes, colors: str, is_fast: bool) -> Pixels | None:
+    """Decode a JPEG to uint8 [height, width, channels].
+
+    None if libjpeg warns of something harmless.
 
     Raises:
         RejectedPictureError: if it warns of lost pixels.
     """
     try:
-        return simplejpeg.decode_jpeg(
+        pixels: Pixels = simplejpeg.decode_jpeg(
             data, colors, fastdct=is_fast, fastupsample=is_fast, strict=True
         )
+        return pixels
     except ValueError as error:
         text = str(error).lower()
         if any(loss in text for loss in _LOSSES):
@@ -181,14 +181,14 @@ def _open(data: bytes) -> Image.Image:
 
 
 def _stored(
-    image: Image.Image, storing: Storing, changes: tuple[str, ...] = ()
+    picture: Image.Image | Pixels, storing: Storing, changes: tuple[str, ...] = ()
 ) -> Picture:
     """Resize and encode a picture as `storing` says."""
-    square = resizing.make_square(image, storing) if storing.image_size else image
+    image, is_resized = resizing.make_image(picture, storing)
     return Picture(
-        height=square.height,
-        width=square.width,
+        height=image.height,
+        width=image.width,
         changes=changes,
-        is_resized=square is not image,
-        encoded=resizing.encode(square, storing),
+        is_resized=is_resized,
+        encoded=resizing.encode(image, storing),
     )
