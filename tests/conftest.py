@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tfpipe.data.streaming import cache
+
 NUM_PICTURES = 52
+
+
+@pytest.fixture(autouse=True)
+def shared_dir(tmp_path_factory, monkeypatch):
+    """Keep decoded pictures of tests apart from each other and from this machine's."""
+    folder = tmp_path_factory.mktemp("shared")
+    monkeypatch.setattr(cache, "SHARED_DIR", folder)
+    return folder
 
 
 def write_pictures(folder: Path, num_pictures: int, side: int = 24) -> None:

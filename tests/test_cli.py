@@ -129,7 +129,7 @@ def test_elsewhere_one_line_says_what_is_supported(lie, message):
 
 def test_the_public_names_are_there():
     import tfpipe
-    from tfpipe.data.pipeline import input_fn
+    from tfpipe.data.streaming.pipeline import input_fn
     from tfpipe.training.run import train
 
     assert (tfpipe.input_fn, tfpipe.train) == (input_fn, train)

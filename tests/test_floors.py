@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "tfpipe"
 FLOORS = ("base", "data", "training", "comparison", "roof")
 HEAVY = {
-    "tfpipe.data.pipeline",
+    "tfpipe.data.streaming.pipeline",
     "tfpipe.data.checks.tf_decode",
     "tfpipe.training.events",
     "tfpipe.training.export",

@@ -37,12 +37,12 @@ __all__ = ["RunConfig", "input_fn", "train"]
 
 _HOMES = {
     "RunConfig": "tfpipe.training.config",
-    "input_fn": "tfpipe.data.pipeline",
+    "input_fn": "tfpipe.data.streaming.pipeline",
     "train": "tfpipe.training.run",
 }
 
 if TYPE_CHECKING:
-    from tfpipe.data.pipeline import input_fn
+    from tfpipe.data.streaming.pipeline import input_fn
     from tfpipe.training.config import RunConfig
     from tfpipe.training.run import train
 

@@ -574,3 +574,18 @@ def test_slow_resizing_is_said(flat, lay, make_records, monkeypatch, capsys):
     for name, is_said in (("area", True), ("box", False)):
         make_records(folder, name, image_size=16, resize_filter=name)
         assert (resampling.SLOW in capsys.readouterr().out) == is_said
+
+
+@pytest.mark.parametrize("name", ["hex", "zlib", "undefined", "no such"])
+def test_an_encoding_that_is_of_no_text_is_named(name):
+    with pytest.raises(ValueError, match=f"zip_encoding must be .* got '{name}'"):
+        ConvertConfig(zip_encoding=name)
+
+
+def test_long_settings_that_differ_at_their_end_are_told_apart(flat, lay, make_records):
+    regexes = [r"(?P<thing_of_a_long_name>\w+)", r"(?P<thing_of_a_long_other>\w+)"]
+    folder = lay(flat)
+    make_records(folder, group_regex=regexes[0])
+    with pytest.raises(ValueError) as caught:
+        make_records(folder, group_regex=regexes[1])
+    assert all(regex in str(caught.value) for regex in regexes)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from tfpipe.data.pictures import resizing
 from tfpipe.data.pictures.images import RejectedPictureError, judge_picture
 from tfpipe.data.pictures.jpeg import read_jpeg_header
 from tfpipe.data.storing import Storing
@@ -195,3 +196,20 @@ def test_too_many_scans_are_refused_unread(encode):
         RejectedPictureError, match=r"unreadable: .* scans are above 64"
     ):
         judge(data[:-2] + scan * 70 + b"\xff\xd9")
+    # A stray byte ends the walk of the markers, but hides no scan from decoders.
+    start = data.index(b"\xff\xdb")
+    stray = data[:start] + b"\0" + data[start:]
+    assert judge(stray).changes == ("markers",)
+    with pytest.raises(RejectedPictureError, match="scans are above 64"):
+        judge(stray[:-2] + scan * 70 + b"\xff\xd9")
+
+
+def test_whatever_fails_in_storing_a_clean_picture_is_a_reject(encode, monkeypatch):
+    def fail(*_):
+        raise MemoryError("no memory to resize a picture")
+
+    monkeypatch.setattr(resizing, "make_image", fail)
+    with pytest.raises(RejectedPictureError, match="unreadable: MemoryError: no mem"):
+        judge_picture(
+            encode(), max_pixels=10**6, min_side=1, storing=Storing(image_size=16)
+        )

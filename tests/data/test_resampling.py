@@ -83,6 +83,11 @@ def test_large_pictures_of_one_value_keep_it(shape, size):
 def test_halves_are_rounded_up():
     pixels = np.array([[0, 1], [2, 3], [254, 255]], np.uint8)
     assert resample(pixels, (3, 1)).ravel().tolist() == [1, 3, 255]
+    # Whatever the divisor: its reciprocal is rounded, the quotient must not show it.
+    for count in range(1, 400):
+        rows = np.tile(np.array([[254], [255]], np.uint8), (count, 1))
+        assert resample(rows, 1).tolist() == [[255]], count
+        assert resample(rows[:-1], 1).tolist() == [[254]], count
 
 
 def test_a_picture_in_its_own_size_stays():
@@ -111,8 +116,20 @@ def test_both_methods_are_tensorflows_up_to_rounding():
 def test_wrong_arguments_are_named():
     with pytest.raises(ValueError, match="method must be one of area, fast, got 'box'"):
         resample(noise(4, 4, 3), 2, "box")
-    with pytest.raises(ValueError, match="sides must be at most 32,768 pixels, got 40"):
-        resample(np.zeros((1, 40_000), np.uint8), 8)
+    with pytest.raises(
+        ValueError, match=r"at most 65,535 pixels, .* got 65,536 x 1 to"
+    ):
+        resample(np.zeros((1, 65_536), np.uint8), 8)
+    with pytest.raises(ValueError, match="32,767 resized, got 1 x 1 to 32,768 x 1"):
+        resample(np.zeros((1, 1), np.uint8), (1, 32_768))
+
+
+def test_the_longest_sides_are_exact():
+    # Values that differ by one would show a sum that lost its last bit.
+    row = (np.arange(65_535) % 2 + 254).astype(np.uint8)
+    for pixels in (row[:, None], row[None]):
+        got = resample(pixels, 1)
+        assert got.tolist() == [[254]]  # 254.49999
 
 
 def test_a_library_of_another_machine_is_passed_over(tmp_path):

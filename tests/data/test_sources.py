@@ -382,3 +382,77 @@ def test_zips_too_deep(pack, tmp_path):
         data = pack({"in.zip": data}).read_bytes()
     with pytest.raises(ValueError, match="at most 3 archives deep"):
         list_pictures(tmp_path / "data.zip", tmp_path / "spool")
+
+
+def test_a_list_in_a_folder_names_what_it_names_by_itself(lay, tmp_path):
+    pictures = {"a1": b"one", "b.jpg": b"two", ".c.jpg": b"three"}
+    rows = "".join(f"{name},cat\n" for name in (*pictures, "gone"))
+    folder = lay({**pictures, "l.csv": f"path,label\n{rows}".encode()})
+    by_folder = list_pictures(folder, tmp_path / "spool")
+    by_list = list_pictures(folder / "l.csv", tmp_path / "spool")
+    assert read_all(by_folder) == read_all(by_list) == pictures
+    assert by_folder.refused.keys() == by_list.refused.keys() == {"gone"}
+    assert by_folder.notes == ("labels are those of l.csv",)
+
+
+def test_a_list_of_pictures_without_any_ending(lay, tmp_path):
+    pictures = {"a1": b"one", "b2": b"two"}
+    rows = b"path,label\na1,cat\nb2,dog\n"
+    listing = list_pictures(lay({**pictures, "l.csv": rows}), tmp_path / "spool")
+    assert read_all(listing) == pictures
+
+
+def test_a_link_of_a_zip_is_no_place_to_hide_megabytes(tmp_path):
+    path = tmp_path / "data.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("cat.0.jpg", b"one")
+        link = zipfile.ZipInfo("dog.1.jpg")
+        link.external_attr = 0o120777 << 16
+        archive.writestr(link, b"x" * 30_000_000, zipfile.ZIP_DEFLATED)
+    tracemalloc.start()
+    listing = list_pictures(path, tmp_path / "spool")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5_000_000
+    reason, detail = listing.refused["dog.1.jpg"]
+    assert reason == "missing"
+    assert len(detail) < 200
+
+
+def test_an_encrypted_list_is_named(pack, tmp_path):
+    path = pack({"cat.0.jpg": b"one", "l.csv": b"path,label\n" + b"x" * 9})
+    data = bytearray(path.read_bytes())
+    entry = data.rindex(b"PK\x01\x02")  # of the list, the last one packed
+    data[entry + 8] |= 1
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=r"encrypted for l.csv; unpack the archive"):
+        list_pictures(path, tmp_path / "spool")
+
+
+def test_a_list_of_absurd_length_is_not_read(lay, tmp_path):
+    folder = lay({"cat.0.jpg": b"one", "l.csv": b"path,label\n"})
+    os.truncate(folder / "l.csv", 1 << 29)
+    with pytest.raises(ValueError, match="536,870,912 bytes, above 268,435,456 for l"):
+        list_pictures(folder, tmp_path / "spool")
+
+
+def test_what_is_no_file_is_counted(lay, tmp_path):
+    folder = lay({"cat.0.jpg": b"one"})
+    os.mkfifo(folder / "cat.1.jpg")
+    listing = list_pictures(folder, tmp_path / "spool")
+    assert listing.notes == ("left out 1 pipes, sockets or devices",)
+
+
+def test_members_of_one_name_are_counted(tmp_path):
+    path = tmp_path / "data.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("a/cat.1.jpg", "a//cat.1.jpg", "./a/cat.1.jpg"):
+            archive.writestr(name, name.encode())
+    listing = list_pictures(path, tmp_path / "spool")
+    assert read_all(listing) == {"a/cat.1.jpg": b"./a/cat.1.jpg"}
+    assert listing.notes == ("left out 2 members: each has the name of a later one",)
+
+
+def test_an_encoding_for_no_archive_is_said(lay, tmp_path):
+    listing = list_pictures(lay(PICTURES), tmp_path / "spool", "gbk")
+    assert listing.notes == ("zip_encoding cannot act: the pictures lie in no archive",)

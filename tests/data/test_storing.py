@@ -172,6 +172,16 @@ def test_quality_and_subsampling_act(encode, size):
     assert coarse.quantization[0][0] == 16
 
 
+def test_pictures_that_are_too_long_to_be_resized_are_rejects(encode):
+    long = Image.new("RGB", (65_536, 8))
+    buffer = io.BytesIO()
+    long.save(buffer, "PNG")
+    with pytest.raises(ValueError, match=r"unreadable: .*sides must be at most 65,535"):
+        judge(buffer.getvalue(), image_size=16)
+    picture = judge(encode(size=(65_500, 8)), image_size=16, encoding="raw")
+    assert picture.is_resized
+
+
 def test_a_small_source_is_refused_whatever_the_asked_size(encode):
     with pytest.raises(ValueError, match="too_small: 20 x 7"):
         judge(encode(size=(20, 7)), image_size=16)

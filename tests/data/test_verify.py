@@ -630,8 +630,15 @@ def test_an_absent_or_unfinished_folder_says_what_to_type(pets, check, tmp_path)
     assert "got no folder there" in check(tmp_path / "none")[1]
     (pets / "dataset_info.json").unlink()
     (pets / ".partial").mkdir()
-    (pets / ".partial/identity.json").write_text('{"command": "make it"}')
-    assert check()[1].endswith("continue it with: make it")
+    command = "python tools/make_records.py --image_dir=pets"
+    for found, told in (
+        (command, command),
+        ("rm -r pets", "python tools/make_records.py ... --overwrite"),
+        (f"{command}\x1b[2J", "python tools/make_records.py ... --overwrite"),
+    ):
+        identity = json.dumps({"command": found})
+        (pets / ".partial/identity.json").write_text(identity)
+        assert check()[1].endswith(f"continue it with: {told}")
     (pets / ".partial/identity.json").write_text("{")
     assert check()[1].endswith("make_records.py ... --overwrite")
 
@@ -871,3 +878,11 @@ def test_faults_name_their_place_in_plain_text(monkeypatch):
     both.extend(more)
     assert (len(both.first), both.num, both.shards) == (20, 30, {"s"})
     assert collections.Counter(map(str, both.first)) == {str(fault): 20}
+
+
+def test_pictures_that_were_enlarged_beyond_the_limit_of_sources_are_sound(
+    flat, lay, make_records
+):
+    manifest = make_records(lay(flat), image_size=64, max_pixels=400)
+    config = VerifyConfig(records_dir=str(manifest.records_dir), decode=False)
+    assert "sound" in verify(config)

@@ -88,11 +88,12 @@ def _check_value(field: dataclasses.Field[Any], kind: type, value: Any) -> None:
         raise ValueError(
             f"{field.name} must be {_expected(field, kind)}, got {value!r}"
         )
-    if rules["choices"] and value not in rules["choices"]:
-        raise ValueError(
-            f"{field.name} must be {_expected(field, kind)}, got {value!r}"
-            f"{did_you_mean(str(value), rules['choices'])}"
-        )
+    for word in value if isinstance(value, tuple) else (value,):
+        if rules["choices"] and word not in rules["choices"]:
+            raise ValueError(
+                f"{field.name} must be {_expected(field, kind)}, got {word!r}"
+                f"{did_you_mean(str(word), rules['choices'])}"
+            )
     if (
         isinstance(value, int | float)
         and number
@@ -108,7 +109,8 @@ def _check_value(field: dataclasses.Field[Any], kind: type, value: Any) -> None:
 def _expected(field: dataclasses.Field[Any], kind: type) -> str:
     rules = field.metadata
     if rules["choices"]:
-        return "one of " + ", ".join(rules["choices"])
+        some = "some" if typing.get_origin(kind) is tuple else "one"
+        return f"{some} of " + ", ".join(rules["choices"])
     names = {
         int: "a whole number",
         float: "a number",
@@ -153,8 +155,11 @@ def _build(config_class: Any, values: dict[str, Any]) -> Any:
             arguments[field.name] = _build(kind, values)
         elif field.name in values:
             value = values[field.name]
-            is_whole = kind is float and type(value) is int
-            arguments[field.name] = float(value) if is_whole else value
+            if kind is float and type(value) is int:
+                value = float(value)
+            elif typing.get_origin(kind) is tuple and isinstance(value, list):
+                value = tuple(value)  # as JSON and `flatten` have it
+            arguments[field.name] = value
     return config_class(**arguments)
 
 

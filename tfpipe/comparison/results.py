@@ -8,7 +8,6 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from tfpipe.base import settings
 from tfpipe.comparison import stages
 from tfpipe.comparison.stages import Escape
 from tfpipe.training import config as run_config
@@ -114,12 +113,12 @@ def _read(run: RunConfig, label: str) -> RunResult:
     folder = run_folder.run_folder(run)
     name = run_config.run_name(run)
     if not run_folder.is_run_folder(folder):
-        return RunResult(name=name, label=label, settings=settings.flatten(run))
+        return RunResult(name=name, label=label, settings=run_config.in_words(run))
     record = run_folder.read_run(folder)
     return RunResult(
         name=name,
         label=label,
-        settings=settings.flatten(record.config),
+        settings=run_config.in_words(record.config),
         facts=record.facts,
         status=record.status["status"],
         reason=record.status["reason"],

@@ -167,6 +167,8 @@ def no_dataset(records_dir: Path) -> str:
         try:
             command = str(json.loads(identity.read_bytes())["command"])
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            command = ""
+        if not command.startswith(COMMAND) or not command.isprintable():
             command = f"{COMMAND} ... --overwrite"  # it is damaged itself
         return (
             f"records_dir must hold finished records, got an unfinished conversion in "

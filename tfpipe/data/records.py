@@ -208,6 +208,26 @@ class Record:
         return cls(**values)
 
 
+def read_sample(payload: bytes) -> tuple[bytes, int, int]:
+    """Return (encoded picture, label, source id) of a record, and look at no more.
+
+    Raises:
+        ValueError: if `payload` is no Example, or lacks one of them.
+    """
+    try:
+        features = _Example.FromString(payload).features.feature
+        return (
+            features[EXAMPLE_KEYS["encoded"]].bytes_list.value[0],
+            features[EXAMPLE_KEYS["label"]].int64_list.value[0],
+            features[EXAMPLE_KEYS["source_id"]].int64_list.value[0],
+        )
+    except (message.DecodeError, IndexError) as error:
+        raise ValueError(
+            f"record must hold a picture, its label and its source id ({error}); "
+            "make the records again"
+        ) from None
+
+
 def iterate_records(shard: Path, index: Path) -> Iterator[Record]:
     """Yield the records of a shard, by its index.
 

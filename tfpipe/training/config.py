@@ -8,6 +8,7 @@ from typing import Any
 from tfpipe.base import settings
 from tfpipe.base.settings import setting
 from tfpipe.data.manifest import Manifest
+from tfpipe.data.streaming.choices import AUGMENTATIONS, CACHES, FETCHES, RESIZES
 from tfpipe.training import catalog
 
 MAX_NAME_LENGTH = 120
@@ -36,18 +37,48 @@ class DataConfig(Group):
         "area",
         "How pictures are resized: exact area, antialiased bilinear, or bilinear "
         "without antialias.",
-        choices=("area", "bilinear", "fast"),
+        choices=RESIZES,
+    )
+    augment: tuple[str, ...] = setting(
+        (),
+        "What is done to train pictures, other in every epoch, the same for every "
+        "optimizer: crop, flip, rotate, color; empty: nothing.",
+        choices=AUGMENTATIONS,
     )
     train_examples: int = setting(
         0, "Train on this many pictures, class shares kept; 0: all.", minimum=0
+    )
+    validation_split: float = setting(
+        0.0,
+        "Another fraction for validation than the records were written with; 0: that.",
+        minimum=0,
+        maximum=0.9,
+    )
+    split_seed: int = setting(
+        0,
+        "Put other pictures into validation, shares and groups kept; 0: as written.",
+        minimum=0,
     )
     fetch: str = setting(
         "auto",
         "Where encoded pictures are fetched from; auto: memory if they fit in a "
         "quarter of it.",
-        choices=("auto", "memory", "file"),
+        choices=FETCHES,
         identity=False,
     )
+    cache: str = setting(
+        "auto",
+        "Keep decoded pictures in memory, shared by the runs of this machine; auto: if "
+        "they fit in half of it. (On disk: make_records --encoding=raw.)",
+        choices=CACHES,
+        identity=False,
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse wrong values; put kinds of augmentation into their one order."""
+        super().__post_init__()
+        kinds = tuple(kind for kind in AUGMENTATIONS if kind in self.augment)
+        object.__setattr__(self, "augment", kinds)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -214,11 +245,19 @@ def from_json(groups: dict[str, dict[str, Any]]) -> RunConfig:
 
 def identity(config: RunConfig) -> dict[str, Any]:
     """Return the settings that change numbers, without epochs and seed."""
-    values = settings.flatten(config)
+    values = in_words(config)
     return {
         field.name: values[field.name]
         for _, field, _ in settings.settings_of(RunConfig)
         if field.metadata["identity"]
+    }
+
+
+def in_words(config: RunConfig) -> dict[str, Any]:
+    """Return all settings by flat name, a list as one word: "crop+flip" or "none"."""
+    return {
+        name: "+".join(value) or "none" if isinstance(value, list) else value
+        for name, value in settings.flatten(config).items()
     }
 
 
@@ -264,6 +303,8 @@ def check_records(config: RunConfig, manifest: Manifest) -> None:
             f"weights must be none, imagenet or a file, got {weights!r}, which is "
             "absent; name a .keras or .weights.h5 file"
         )
+    if config.data.validation_split or config.data.split_seed:
+        return  # the splits are made when the records are opened
     sizes = manifest.split_sizes
     for split in ("train", "validation"):
         if not sizes.get(split):

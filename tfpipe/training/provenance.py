@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from tfpipe.base import machine
-from tfpipe.data.manifest import Manifest
+from tfpipe.data.streaming.pipeline import Source
 from tfpipe.training import catalog, models, promise, run_folder
 from tfpipe.training import config as run_config
 from tfpipe.training.config import RunConfig
@@ -25,7 +25,7 @@ PACKAGES = ("keras", "tensorflow", "numpy", "pillow")
 
 def collect_facts(
     config: RunConfig,
-    manifest: Manifest,
+    source: Source,
     model: keras.Model,
     precision: tuple[str, str],
     train_examples: int,
@@ -35,7 +35,7 @@ def collect_facts(
 
     Args:
         config: the run.
-        manifest: of its records.
+        source: its records and their splits.
         model: compiled, with its initial weights.
         precision: what was chosen, and why.
         train_examples: pictures trained on an epoch.
@@ -55,33 +55,27 @@ def collect_facts(
         "own_code_sha256": {
             name: catalog.own_code_sha256(name) for name in own if catalog.is_own(name)
         },
-        "dataset_fingerprint": manifest.fingerprint,
-        "class_names": list(manifest.class_names),
-        "split_sizes": dict(manifest.split_sizes),
-        "validation_class_counts": validation_class_counts(manifest),
+        "dataset_fingerprint": source.manifest.fingerprint,
+        "class_names": list(source.manifest.class_names),
+        "split_sizes": {name: len(s.ids) for name, s in source.splits.items()},
+        "validation_class_counts": list(source.splits["validation"].class_counts),
         "train_examples": train_examples,
         "steps_per_epoch": steps_per_epoch,
         "num_parameters": model.count_params(),
         "initial_weights_sha256": models.weights_sha256(model),
-        "shortened": brands(config, manifest),
+        "shortened": brands(config, len(source.splits["train"].ids)),
     }
 
 
-def brands(config: RunConfig, manifest: Manifest) -> list[str]:
-    """Say in what a run is less than the whole, for every table to show."""
+def brands(config: RunConfig, whole: int) -> list[str]:
+    """Say in what a run is less than the `whole` of train, for every table to show."""
     found = []
-    asked, whole = config.data.train_examples, manifest.split_sizes["train"]
+    asked = config.data.train_examples
     if 0 < asked < whole:
         found.append(f"{asked:,} of {whole:,} train examples")
     if config.run.max_steps:
         found.append(f"at most {config.run.max_steps:,} steps")
     return found
-
-
-def validation_class_counts(manifest: Manifest) -> list[int]:
-    """Return the number of validation pictures of each class, by label."""
-    by_class = manifest.counts["by_split"]["validation"]
-    return [int(by_class.get(name, 0)) for name in manifest.class_names]
 
 
 def add_session(

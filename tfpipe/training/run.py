@@ -18,7 +18,8 @@ from tfpipe.base import files
 from tfpipe.base.progress import Progress, format_seconds
 from tfpipe.base.signals import postponed_signals
 from tfpipe.data import order
-from tfpipe.data.pipeline import Batches, Source
+from tfpipe.data.streaming.augment import Augmentation
+from tfpipe.data.streaming.pipeline import Batches, Source
 from tfpipe.training import (
     catalog,
     measure,
@@ -28,6 +29,7 @@ from tfpipe.training import (
     provenance,
     run_folder,
     stopping,
+    verdict,
 )
 from tfpipe.training.config import RunConfig, check_records
 from tfpipe.training.measure import Evaluation
@@ -36,6 +38,7 @@ from tfpipe.training.run_folder import RunRecord
 from tfpipe.training.writer import RunWriter
 
 Say = Callable[[str], None]
+MIN_JUDGED_STEPS = 10
 LOGGED = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 
@@ -61,7 +64,12 @@ def train(
     if record and record.is_finished(config.run.epochs):
         say(run_folder.describe_finished(record))
         return record
-    source = Source(config.data.records_dir, fetch=config.data.fetch)
+    source = Source(
+        config.data.records_dir,
+        fetch=config.data.fetch,
+        validation_split=config.data.validation_split,
+        split_seed=config.data.split_seed,
+    )
     check_records(config, source.manifest)
     folder = run_folder.run_folder(config)
     with run_folder.open_run_folder(folder):
@@ -81,18 +89,26 @@ class _Run:
         self.config, self.source, self.say = config, source, say
         self.folder = folder
         self.class_names = source.manifest.class_names
+        self.train_ids = source.split_ids("train", config.data.train_examples)
+        self.val_ids = source.split_ids("validation")
         self.batches = Batches(
             source,
             image_size=config.data.image_size,
             batch_size=config.data.batch_size,
             resize=config.data.resize,
+            augmentation=Augmentation(kinds=config.data.augment, seed=config.run.seed),
+            # Who sees each picture once gains nothing by keeping it.
+            cache="none" if self._sees_once() else config.data.cache,
+            num_cached=len(self.train_ids) + len(self.val_ids),
         )
-        self.train_ids = source.split_ids("train", config.data.train_examples)
-        self.val_ids = source.split_ids("validation")
         self.steps_per_epoch = math.ceil(len(self.train_ids) / config.data.batch_size)
         self.position = Position()
         self.measured: list[float] = []
         self.advised = False
+        self.clock = verdict.Clock()
+
+    def _sees_once(self) -> bool:
+        return self.config.data.cache == "auto" and self.config.run.epochs == 1
 
     def train(self, record: RunRecord | None, callbacks: Sequence[Any]) -> None:
         """Prepare, train, and leave a status whatever happens."""
@@ -140,7 +156,7 @@ class _Run:
         self.callbacks = keras.callbacks.CallbackList(
             [*own, *callbacks], model=self.model
         )
-        counts = provenance.validation_class_counts(self.source.manifest)
+        counts = self.source.splits["validation"].class_counts
         self.writer = RunWriter(
             self.folder,
             self.model,
@@ -151,7 +167,7 @@ class _Run:
     def _open(self, record: RunRecord | None) -> None:
         facts = provenance.collect_facts(
             self.config,
-            self.source.manifest,
+            self.source,
             self.model,
             self.precision,
             len(self.train_ids),
@@ -191,16 +207,31 @@ class _Run:
             if not position.ended:
                 self._finish_epoch()
         self.callbacks.on_train_end()
+        pace = self._judge_pace()
         status = position.ended or "done"
         if status != "diverged":
             self.writer.save_model(run_folder.LAST_MODEL)
         is_cut = status == "done" and self._is_cut()
-        self.writer.write_status(status, position, position.reason, is_cut=is_cut)
+        self.writer.write_status(
+            status, position, position.reason, is_cut=is_cut, pace=pace
+        )
         why = f" ({position.reason})" if position.reason else ""
         self.say(f"{status.replace('_', ' ')}{why}")
         self.say(f"curves: {self.folder / run_folder.PLOTS}")
         logdir = self.config.run.runs_dir
         self.say(f"TensorBoard: {promise.tensorboard_command(logdir)}")
+
+    def _judge_pace(self) -> dict[str, float]:
+        """Say what set the pace of this session's training."""
+        if self.clock.num_steps < MIN_JUDGED_STEPS:
+            return {}
+        epoch = self.batches.epoch_dataset(
+            self.train_ids, seed=self.config.run.seed, epoch=0
+        )
+        pace = verdict.judge(self.clock, verdict.measure_input(epoch))
+        if pace:
+            self.say(verdict.describe(pace, self.batches.faster_input()))
+        return pace
 
     def _is_cut(self) -> bool:
         limit = self.config.run.max_steps
@@ -231,13 +262,15 @@ class _Run:
         with Progress(label, left, "steps") as progress:
             while position.epoch_step < self.steps_per_epoch and not self._is_cut():
                 start = time.monotonic()
-                with self.source.store.faults_by_name():
+                with self.batches.loader.faults_by_name():
                     pictures, labels, delivered = next(batches)
+                waited = time.monotonic() - start
                 first = position.epoch_step * size
                 order.check_delivered(delivered, ids[first : first + size])
                 loss = self._train_step(pictures, labels)
                 seconds = time.monotonic() - start
                 position.train_seconds += seconds
+                self.clock.add(len(delivered), waited, seconds - waited)
                 if not math.isfinite(loss):
                     self._end("diverged", f"loss is not finite at step {position.step}")
                     return
@@ -298,7 +331,7 @@ class _Run:
         """Evaluate, write the epoch's line, save."""
         position = self.position
         start = time.monotonic()
-        with self.source.store.faults_by_name():
+        with self.batches.loader.faults_by_name():
             evaluation = measure.evaluate(
                 self.model,
                 self.batches.dataset(self.val_ids, with_ids=True),
@@ -353,7 +386,9 @@ class _Run:
             "predicted_shares": evaluation.predicted_shares,
             "learning_rate": float(self.optimizer.learning_rate),
             # Every batch was checked against these ids when it was delivered.
-            "order_fingerprint": order.order_fingerprint(ids[: position.num_examples]),
+            "order_fingerprint": order.order_fingerprint(
+                ids[: position.num_examples], self.batches.epoch_seed(position.epoch)
+            ),
             "train_seconds": position.train_seconds,
             "eval_seconds": eval_seconds,
             "wall_seconds": time.monotonic() - self.session_start,

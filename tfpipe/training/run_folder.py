@@ -144,18 +144,17 @@ def write_status(
     step: int,
     reason: str = "",
     cut_by_max_steps: bool = False,
+    pace: dict[str, float] | None = None,
 ) -> None:
-    """Write status.json: what became of the run, and how far it came."""
-    files.write_json(
-        folder / STATUS,
-        {
-            "status": status,
-            "reason": reason,
-            "epoch": epoch,
-            "step": step,
-            "cut_by_max_steps": cut_by_max_steps,
-        },
-    )
+    """Write status.json: what became of the run, how far it came, at which pace."""
+    values = {
+        "status": status,
+        "reason": reason,
+        "epoch": epoch,
+        "step": step,
+        "cut_by_max_steps": cut_by_max_steps,
+    }
+    files.write_json(folder / STATUS, values | ({"pace": pace} if pace else {}))
 
 
 def clear(folder: Path) -> None:

@@ -101,9 +101,15 @@ class RunWriter:
         state.save_state(self.folder / run_folder.CHECKPOINT, self.variables, position)
 
     def write_status(
-        self, status: str, position: Position, reason: str = "", *, is_cut: bool = False
+        self,
+        status: str,
+        position: Position,
+        reason: str = "",
+        *,
+        is_cut: bool = False,
+        pace: dict[str, float] | None = None,
     ) -> None:
-        """Write status.json for where the run stands."""
+        """Write status.json for where the run stands; `pace` is the verdict's."""
         run_folder.write_status(
             self.folder,
             status,
@@ -111,6 +117,7 @@ class RunWriter:
             epoch=position.epoch,
             step=position.step,
             cut_by_max_steps=is_cut,
+            pace=pace,
         )
 
     def draw(self) -> None:

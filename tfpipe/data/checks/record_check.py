@@ -80,12 +80,11 @@ def picture_faults(record: Record, stored: Stored) -> Iterator[str]:
     height, width, data = record.height, record.width, record.encoded
     if record.format != stored.encoding:
         yield f"format must be {stored.encoding}, got {shown(record.format)}"
-    if min(height, width) < 1 or height * width > stored.max_pixels:
-        yield (
-            f"picture must have from 1 to {stored.max_pixels:,} pixels, got "
-            f"{height} x {width}"
-        )
     side = stored.image_size
+    # max_pixels is of sources; small ones may have been enlarged.
+    most = max(stored.max_pixels, side * side)
+    if min(height, width) < 1 or height * width > most:
+        yield f"picture must have from 1 to {most:,} pixels, got {height} x {width}"
     if side and (height, width) != (side, side):
         yield f"picture must be {side} x {side}, got {height} x {width}"
     if stored.encoding == "raw":

@@ -1,6 +1,5 @@
 """What `make_records` is told."""
 
-import codecs
 import dataclasses
 import re
 import shlex
@@ -128,8 +127,9 @@ class ConvertConfig:
             ) from None
         if self.zip_encoding:
             try:
-                codecs.lookup(self.zip_encoding)
-            except LookupError:
+                "".encode(self.zip_encoding)
+                b"".decode(self.zip_encoding)
+            except (LookupError, UnicodeError):
                 raise ValueError(
                     "zip_encoding must be a text encoding that Python knows, got "
                     f"{self.zip_encoding!r}; try gbk, shift_jis, cp437 or utf-8"

@@ -9,7 +9,7 @@ from typing import Any
 
 from tfpipe.base.words import few
 from tfpipe.data import splits
-from tfpipe.data.conversion.allotment import Allotment, allot
+from tfpipe.data.allotment import Allotment, allot
 from tfpipe.data.conversion.scan import Scanned
 from tfpipe.data.conversion.shards import ShardJob
 from tfpipe.data.inputs.classes import check_every_class

@@ -22,6 +22,7 @@ ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 _ENCRYPTED_FLAG, _UTF8_FLAG = 0x1, 0x800
 _MADE_BY_WINDOWS = 0
 LINK_DEPTH = 8
+MAX_LINK_BYTES = 4096  # as the systems have it
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -32,11 +33,13 @@ class Entries:
         places: by POSIX path below the input's root.
         refused: (reason, detail) by name, of what is outside the input or absent.
         notes: lines for people.
+        num_replaced: members of an archive that have the name of a later one.
     """
 
     places: dict[str, Place] = dataclasses.field(default_factory=dict)
     refused: dict[str, tuple[str, str]] = dataclasses.field(default_factory=dict)
     notes: list[str] = dataclasses.field(default_factory=list)
+    num_replaced: int = 0
 
 
 def is_archive(name: str) -> bool:
@@ -93,11 +96,11 @@ def _broken(shown: str, detail: str) -> ValueError:
 
 
 def _list_zip(place: FilePlace, encoding: str) -> Entries:
-    """List a zip's members; of two with one name the last counts, as in unpacking."""
+    """List a zip's members."""
     with open(place.path, "rb") as file:
         window: Any = io.BufferedReader(_Window(file, place.offset, place.size))
         with zipfile.ZipFile(window, metadata_encoding=encoding or None) as archive:
-            members = list(archive.NameToInfo.values())
+            members = archive.infolist()
     found, links, num_unmarked = Entries(), {}, 0
     for info in members:
         if info.is_dir():
@@ -121,6 +124,7 @@ def _list_zip(place: FilePlace, encoding: str) -> Entries:
         else:
             _add(found, name, member)
     _follow(found, links)
+    _note_replaced(found)
     if num_unmarked and not encoding:
         found.notes.append(
             f"{num_unmarked:,} names in the zip don't say their encoding and are read "
@@ -130,6 +134,8 @@ def _list_zip(place: FilePlace, encoding: str) -> Entries:
 
 
 def _zip_link(name: str, member: ZipPlace) -> str:
+    if member.size > MAX_LINK_BYTES:
+        return ""
     try:
         target = member.read().decode()
     except ValueError:
@@ -171,17 +177,28 @@ def _list_tar(place: FilePlace, encoding: str) -> Entries:
                     "WARNING: the tar lacks its end mark: it may have been cut off"
                 )
     _follow(found, links)
+    _note_replaced(found)
     if num_others:
         found.notes.append(f"left out {num_others:,} members that are no plain files")
     return found
 
 
 def _add(found: Entries, name: str, place: Place) -> None:
+    """Add a member; of two with one name the last counts, as in unpacking."""
     if _is_unsafe(name):
         detail = "the archive names a place outside itself"
         found.refused[name] = ("unsafe_path", detail)
-    else:
-        found.places[_tidy(name)] = place
+        return
+    tidy = _tidy(name)
+    found.num_replaced += tidy in found.places
+    found.places[tidy] = place
+
+
+def _note_replaced(found: Entries) -> None:
+    if found.num_replaced:
+        found.notes.append(
+            f"left out {found.num_replaced:,} members: each has the name of a later one"
+        )
 
 
 def _is_unsafe(name: str) -> bool:

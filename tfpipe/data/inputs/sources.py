@@ -64,31 +64,39 @@ def list_pictures(image_dir: Path, spool_dir: Path, zip_encoding: str = "") -> L
         whole = FilePlace(path=shown, size=image_dir.stat().st_size)
         entries = archives.list_archive(shown, whole, spool_dir, zip_encoding)
     notes = entries.notes
+    has_archive = not image_dir.is_dir()
     for _ in range(ARCHIVE_DEPTH):
         visible = {n: place for n, place in entries.places.items() if not _is_hidden(n)}
         places = {name: visible[name] for name in visible if _is_picture(name)}
+        table = _find_table(visible, shown)
+        if table:
+            # What a list names is a picture, whatever it is called.
+            everything = entries.places
+            places |= {n: everything[n] for n in table.rows if n in everything}
         if places:
-            table = _find_table(visible, shown)
             if table:
                 notes.append(f"labels are those of {table.name}")
                 for name in table.rows.keys() - places.keys():
                     detail = f"listed in {table.name}, but not there"
                     entries.refused.setdefault(name, ("missing", detail))
-            num_hidden = sum(map(_is_picture, entries.places)) - len(places)
+            left = entries.places.keys() - places.keys()
+            num_hidden = sum(_is_picture(n) and _is_hidden(n) for n in left)
             if num_hidden:
                 notes.append(
                     f"left out {num_hidden:,} hidden pictures: names or folders that "
                     "begin with a dot, __MACOSX"
                 )
-            num_others = len(visible) - len(places) - (table is not None)
+            num_others = len(left & visible.keys()) - (table is not None)
             if num_others:
                 what = "file that is" if num_others == 1 else "files that are"
                 notes.append(
                     f"left out {num_others:,} {what} no picture{'s' * (num_others > 1)}"
                 )
+            if zip_encoding and not has_archive:
+                notes.append("zip_encoding cannot act: the pictures lie in no archive")
             return Listing(
                 places=places,
-                refused=_refused(entries.refused, notes),
+                refused=_refused(entries.refused, table, notes),
                 table=table,
                 notes=tuple(notes),
             )
@@ -103,6 +111,7 @@ def list_pictures(image_dir: Path, spool_dir: Path, zip_encoding: str = "") -> L
         shown = f"{shown}/{name}"
         whole = archives.as_file(shown, visible[name], spool_dir)
         entries = archives.list_archive(shown, whole, spool_dir, zip_encoding)
+        has_archive = True
         notes += entries.notes
     raise ValueError(
         f"image_dir must hold its pictures at most {ARCHIVE_DEPTH} archives deep, got "
@@ -134,11 +143,16 @@ def _is_hidden(name: str) -> bool:
 
 
 def _refused(
-    refused: Mapping[str, tuple[str, str]], notes: list[str]
+    refused: Mapping[str, tuple[str, str]], table: Table | None, notes: list[str]
 ) -> dict[str, tuple[str, str]]:
     """Return the pictures among what was refused; count the rest."""
     # Dots and slashes hide nothing here: "../cat.jpg" is refused as what it is.
-    pictures = {name: why for name, why in refused.items() if _is_picture(name)}
+    listed = table.rows if table else {}
+    pictures = {
+        name: why
+        for name, why in refused.items()
+        if _is_picture(name) or name in listed
+    }
     if len(pictures) < len(refused):
         notes.append(
             f"left out {len(refused) - len(pictures):,} links or members that lead "
@@ -149,7 +163,7 @@ def _refused(
 
 def _list_folder(root: Path) -> Entries:
     """List the files below `root`; links are followed as long as they stay inside."""
-    found, inside = Entries(), os.path.realpath(root)
+    found, inside, num_others = Entries(), os.path.realpath(root), 0
     stack: list[tuple[str, str, tuple[str, ...]]] = [(os.fspath(root), "", (inside,))]
     while stack:
         folder, prefix, chain = stack.pop()
@@ -171,9 +185,13 @@ def _list_folder(root: Path) -> Entries:
                 elif entry.is_file():
                     size = entry.stat().st_size
                     found.places[name] = FilePlace(path=entry.path, size=size)
-                elif real:
+                elif real and not os.path.exists(real):
                     goal = os.path.relpath(real, inside)
                     found.refused[name] = ("missing", f"links to {goal}, not there")
+                else:
+                    num_others += 1
+    if num_others:
+        found.notes.append(f"left out {num_others:,} pipes, sockets or devices")
     return found
 
 
@@ -187,13 +205,22 @@ def _find_table(visible: Mapping[str, Place], shown: str) -> Table | None:
     It is looked for in the deepest folder that holds all pictures and above it.
     """
     folders = {name.rpartition("/")[0] for name in visible if _is_picture(name)}
-    folder = os.path.commonpath([f"/{name}" for name in folders])
+    folder = os.path.commonpath([f"/{name}" for name in folders or {""}])
     candidates = [
         name
         for name in sorted(visible)
         if is_table_name(name) and _is_below(folder, f"/{os.path.dirname(name)}")
     ]
-    tables = [name for name in candidates if looks_like_table(visible[name], name)]
+    tables = []
+    for name in candidates:
+        try:
+            if looks_like_table(visible[name], name):
+                tables.append(name)
+        except ValueError as error:
+            raise ValueError(
+                f"lists in {shown} must be readable, got {error} for {name}; unpack "
+                "the archive, or name its pictures' folder"
+            ) from None
     if len(tables) > 1:
         raise ValueError(
             f"image_dir must hold one list of labels, got {', '.join(tables[:5])} in "

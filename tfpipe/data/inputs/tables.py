@@ -21,6 +21,7 @@ _REQUIRED = ("path", "label")
 _COLUMNS = (*_REQUIRED, "split", "group")
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 HEAD_BYTES = 4096
+MAX_TABLE_BYTES = 1 << 28  # some three million pictures
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,6 +55,8 @@ def is_table_name(name: str) -> bool:
 
 def looks_like_table(place: Place, name: str) -> bool:
     """Tell by its first line whether a CSV or TSV has the columns of a list."""
+    if place.size > MAX_TABLE_BYTES:
+        raise ValueError(f"{place.size:,} bytes, above {MAX_TABLE_BYTES:,}")
     head = dataclasses.replace(place, size=min(place.size, HEAD_BYTES))
     try:
         data = head.read() if head.size else b""

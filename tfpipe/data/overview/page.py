@@ -14,7 +14,7 @@ from tfpipe.data.conversion.scan import Scanned
 from tfpipe.data.manifest import REPORT, Manifest
 from tfpipe.data.overview import numbers, parts, pictures, reasons
 from tfpipe.data.overview.pictures import Group
-from tfpipe.data.store import RecordStore
+from tfpipe.data.streaming.store import RecordStore
 
 UNEVEN_CLASSES = 10  # times as many pictures
 MANY_REJECTED = 0.05  # of those found

@@ -9,7 +9,7 @@ from tfpipe.data.conversion.scan import Scanned
 from tfpipe.data.manifest import Manifest
 from tfpipe.data.order import Ids
 from tfpipe.data.overview import parts
-from tfpipe.data.store import RecordStore
+from tfpipe.data.streaming.store import RecordStore
 
 MAX_GROUPS, MAX_MEMBERS = 20, 12
 MAX_PICTURES = 300  # of all classes together: at about 5 kB each, half the page's 3 MB

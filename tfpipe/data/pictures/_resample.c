@@ -41,19 +41,24 @@ static void add_rows(float *restrict sums, const uint8_t *restrict rows,
   }
 }
 
+#define NUDGE 0x1p-40
+
 /* One pixel's sums of its channels, three of them and one that is thrown away. */
 typedef float four_floats __attribute__((vector_size(16), aligned(4)));
 typedef double four_doubles __attribute__((vector_size(32)));
 typedef int32_t four_ints __attribute__((vector_size(16)));
 
-/* One row of the result out of weighted sums. Whole numbers below 2^53: exact in
-   double, until the one rounding, halves up. All pixels have `most` weights, zeros
+/* One row of the result out of weighted sums: (sum + total / 2) / total, cut off. Sums
+   are whole numbers below 2^53, exact in double. Multiplied by scale = 1 / total, the
+   quotient is off by 2^-44 at most; one that isn't whole lies at least 1 / (2 total) >
+   2^-34 off the next whole number; so with 2^-40 more the cut is the exact one. All pixels have `most` weights, zeros
    among them, so that the processor guesses the loop's end right; behind the sums there
    are floats to read. */
 EACH_PROCESSOR
 static void add_columns(uint8_t *restrict out, const float *restrict sums, int width,
                         int channels, const int32_t *restrict starts,
-                        const float *restrict weights, int most, double scale) {
+                        const float *restrict weights, int most, double half,
+                        double scale) {
   for (int x = 0; x < width; x++) {
     const float *restrict from = sums + (ptrdiff_t)starts[x] * channels;
     const float *restrict w = weights + (ptrdiff_t)x * most;
@@ -63,7 +68,7 @@ static void add_columns(uint8_t *restrict out, const float *restrict sums, int w
         sum += (double)w[k] *
                __builtin_convertvector(*(const four_floats *)(from + 3 * k),
                                        four_doubles);
-      const four_ints value = __builtin_convertvector(sum * scale + 0.5, four_ints);
+      const four_ints value = __builtin_convertvector((sum + half) * scale + NUDGE, four_ints);
       out[3 * x] = (uint8_t)value[0];
       out[3 * x + 1] = (uint8_t)value[1];
       out[3 * x + 2] = (uint8_t)value[2];
@@ -72,7 +77,7 @@ static void add_columns(uint8_t *restrict out, const float *restrict sums, int w
         double sum = 0;
         for (int k = 0; k < most; k++)
           sum += (double)w[k] * from[k * channels + channel];
-        out[x * channels + channel] = (uint8_t)(sum * scale + 0.5);
+        out[x * channels + channel] = (uint8_t)((sum + half) * scale + NUDGE);
       }
     }
   }
@@ -82,14 +87,15 @@ static void add_columns(uint8_t *restrict out, const float *restrict sums, int w
 
    pixels: uint8 [source height, source_width, channels], rows `stride` bytes apart.
    Row y of the result is made of row_counts[y] rows from row_starts[y] on, by
-   row_weights[y * most_rows ...]; columns likewise, of most_columns each. `scale` is 1 / (sum of a row's
-   weights x sum of a column's). Returns 0, or 1 where memory is lacking. */
-int tfpipe_resample(uint8_t *out, int height, int width, int channels,
+   row_weights[y * most_rows ...]; columns likewise, of most_columns each. `total`
+   is the sum of a row's weights x the sum of a column's. Returns 0, or 1 where memory is
+   lacking. The number in the name changes with the arguments: see resampling.py. */
+int tfpipe_resample_2(uint8_t *out, int height, int width, int channels,
                     const uint8_t *pixels, ptrdiff_t stride, int source_width,
                     const int32_t *row_starts, const int32_t *row_counts,
                     const float *row_weights, int most_rows,
                     const int32_t *column_starts, const float *column_weights,
-                    int most_columns, double scale) {
+                    int most_columns, double total) {
   const ptrdiff_t length = (ptrdiff_t)source_width * channels;
   const size_t behind = (size_t)most_columns * channels + 1;
   float *sums = calloc((size_t)length + behind, sizeof(float));
@@ -98,7 +104,7 @@ int tfpipe_resample(uint8_t *out, int height, int width, int channels,
     add_rows(sums, pixels + row_starts[y] * stride, stride, length,
              row_weights + (ptrdiff_t)y * most_rows, row_counts[y]);
     add_columns(out + (ptrdiff_t)y * width * channels, sums, width, channels,
-                column_starts, column_weights, most_columns, scale);
+                column_starts, column_weights, most_columns, total / 2, 1 / total);
   }
   free(sums);
   return 0;

@@ -74,6 +74,7 @@ def judge_picture(
             # Each costs as much as decoding the picture: a small file could take hours.
             detail = f"{header.num_scans} scans are above {MAX_SCANS}"
             raise RejectedPictureError("unreadable", detail)
+    try:
         if header.is_plain and header.is_whole and header.height and header.width:
             _check_size(header.height, header.width, max_pixels, min_side)
             if not _needs_change(data, header):
@@ -82,21 +83,22 @@ def judge_picture(
                         return Picture(height=header.height, width=header.width)
                 elif (clean := _decode(data, header)) is not None:
                     return _stored(clean, storing)
-    with normalising.quiet_pillow():
-        image = _open(data)
-        _check_size(image.height, image.width, max_pixels, min_side)
-        try:
+        with normalising.quiet_pillow():
+            image = _open(data)
+            _check_size(image.height, image.width, max_pixels, min_side)
             image.load()
             image, changes = normalising.normalise(image, header)
             return _stored(image, storing, changes)
-        except Exception as error:  # Pillow's decoders raise anything on damaged bytes
-            reason = "unreadable"
-            if "truncated" in str(error) or (
-                data.startswith(b"\xff\xd8") and not header.has_end
-            ):
-                reason = "truncated"
-            detail = f"{type(error).__name__}: {error}"
-            raise RejectedPictureError(reason, detail) from None
+    except RejectedPictureError:
+        raise
+    except Exception as error:  # Pillow's decoders raise anything on damaged bytes
+        reason = "unreadable"
+        if "truncated" in str(error) or (
+            data.startswith(b"\xff\xd8") and not header.has_end
+        ):
+            reason = "truncated"
+        detail = f"{type(error).__name__}: {error}"
+        raise RejectedPictureError(reason, detail) from None
 
 
 def _check_size(height: int, width: int, max_pixels: int, min_side: int) -> None:

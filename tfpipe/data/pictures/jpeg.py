@@ -18,7 +18,8 @@ class JpegHeader:
     Attributes:
         height, width: in pixels; 0 where no frame header was found.
         is_plain: 8-bit, 1 or 3 components, Huffman-coded.
-        num_scans: passes over the picture; a progressive one has about ten.
+        num_scans: passes over the picture, at most, where stray bytes hide markers; a
+            progressive one has about ten.
         has_exif, has_profile, has_adobe: whether such a segment is there.
         is_whole: markers stand back to back from SOI to EOI.
         has_end: whether there is an EOI.
@@ -77,4 +78,6 @@ def read_jpeg_header(data: bytes) -> JpegHeader:
             if end is None:
                 return JpegHeader(**facts)  # cut off within a scan
             position = end.start()
+    # Decoders look for the next marker behind stray bytes, and so find every scan.
+    facts["num_scans"] = data.count(bytes((0xFF, _SOS)))
     return JpegHeader(has_end=data.rfind(b"\xff\xd9") > 0, **facts)

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
 METHODS = ("area", "fast")
-# The sum of a row's weights times 255 must be exact in float32.
-MOST_SIDE = 32_768
+# Of the source and of the result: so far sums of a column of 255s are exact in float32.
+MOST_SOURCE_SIDE, MOST_SIDE = 65_535, 32_767
 SLOW = (
     "pictures are resized in NumPy, some 15 times slower than in C: install a C "
     "compiler, then tfpipe again (the pixels will be the same)"
@@ -44,7 +44,7 @@ class Taps:
     total: int
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=512)
 def area_taps(length: int, size: int) -> Taps:
     """Return the taps of the mean over the area that each result pixel covers.
 
@@ -65,7 +65,7 @@ def area_taps(length: int, size: int) -> Taps:
     return _taps(starts, counts, weights.clip(0), covered)
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=512)
 def linear_taps(length: int, size: int) -> Taps:
     """Return the taps of linear interpolation between the two nearest pixel centres.
 
@@ -102,15 +102,16 @@ def resample(pixels: Pixels, size: int | Sequence[int], method: str = "area") ->
             between the nearest pixels.
 
     Raises:
-        ValueError: for another method, or a side above 32,768 pixels.
+        ValueError: for another method, or too long a side.
     """
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
     height, width = (size, size) if isinstance(size, int) else size
-    if max(height, width, *pixels.shape[:2]) > MOST_SIDE:
+    if max(pixels.shape[:2]) > MOST_SOURCE_SIDE or max(height, width) > MOST_SIDE:
         raise ValueError(
-            f"sides must be at most {MOST_SIDE:,} pixels, got {pixels.shape[1]} x "
-            f"{pixels.shape[0]} to {width} x {height}; take a smaller picture"
+            f"sides must be at most {MOST_SOURCE_SIDE:,} pixels, {MOST_SIDE:,} "
+            f"resized, got {pixels.shape[1]:,} x {pixels.shape[0]:,} to {width:,} x "
+            f"{height:,}; take a smaller picture"
         )
     taps = area_taps if method == "area" else linear_taps
     rows, columns = taps(pixels.shape[0], height), taps(pixels.shape[1], width)
@@ -129,7 +130,7 @@ def is_compiled() -> bool:
 def _compiled() -> Any:
     for path in sorted(Path(__file__).parent.glob("_resample*.so")):
         try:
-            function = ctypes.CDLL(str(path)).tfpipe_resample
+            function = ctypes.CDLL(str(path)).tfpipe_resample_2
         except (OSError, AttributeError):  # of another machine, or of an older tfpipe
             continue
         integer, size, real = ctypes.c_int, ctypes.c_ssize_t, ctypes.c_double
@@ -165,7 +166,7 @@ def _run_compiled(pixels: Pixels, rows: Taps, columns: Taps, out: Pixels) -> Non
         columns.starts.ctypes.data,
         columns.weights.ctypes.data,
         columns.weights.shape[1],
-        1.0 / (rows.total * columns.total),
+        float(rows.total * columns.total),
     )
     if has_failed:
         raise MemoryError("no memory to resize a picture")
@@ -184,6 +185,9 @@ def _run_numpy(pixels: Pixels, rows: Taps, columns: Taps, out: Pixels) -> None:
     for k in range(columns.weights.shape[1]):
         column = np.minimum(columns.starts + k, by_column.shape[1] - 1)
         total += columns.weights[:, k, None].astype(np.float64) * by_column[:, column]
-    total *= 1.0 / (rows.total * columns.total)
-    total += 0.5
+    # As in C, whose comment says why this is the exact quotient, halves rounded up.
+    weight = float(rows.total * columns.total)
+    total += weight / 2
+    total *= 1.0 / weight
+    total += 2.0**-40
     out[...] = total.astype(np.uint8).reshape(out.shape)

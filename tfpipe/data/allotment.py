@@ -10,8 +10,8 @@ import heapq
 import itertools
 from collections.abc import Sequence
 
-from tfpipe.data.conversion.subsets import choose_groups, choose_jointly
 from tfpipe.data.splits import SPLITS, global_order, key_rank
+from tfpipe.data.subsets import choose_groups, choose_jointly
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ def allot(
     Totals are the fraction of the pictures, rounded half up. No group is cut; where
     groups fit into train, class by class, they stand at its head. Where they don't,
     whole groups are dealt by share, so that totals are exact if there is such a choice
-    of them and it is found in about a second, and as near as found otherwise.
+    of them and it is found in about half a second, and as near as found otherwise.
 
     Args:
         keys, labels: of each picture.

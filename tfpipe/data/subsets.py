@@ -5,9 +5,11 @@ import itertools
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 FIRST_WINDOW = 32
-MOST_CELLS = 1 << 29  # steps of a joint choice: about a second
+# Of a joint choice: sums in its table, and those times groups. Half a second, 60 MB.
+MOST_SUMS, MOST_STEPS = 1 << 20, 1 << 27
 
 
 def choose_groups(sizes: Sequence[int], low: int, high: int, ideal: int) -> list[int]:
@@ -86,8 +88,8 @@ def choose_jointly(
     Parts need `needs` members, of groups and then of single ones; what groups put
     into a part above its need is its overflow. From a first choice on, more and more
     groups are dealt anew, at first one of each size, until nothing overflows, all are
-    dealt anew or that would take above a second. If all are, the overflow is the least
-    there is.
+    dealt anew or that would take too long. If all are, the overflow is the least there
+    is.
 
     Args:
         sizes: members of each group.
@@ -102,7 +104,7 @@ def choose_jointly(
         turns.append((seen[size], index))
         seen[size] += 1
     ranked = [index for _, index in sorted(turns)]
-    window = min(FIRST_WINDOW, len(sizes))
+    window = min(8, len(sizes))
     while least:
         free = ranked[:window]
         fixed = [0, 0, 0]
@@ -110,7 +112,8 @@ def choose_jointly(
             fixed[start[index]] += sizes[index]
         # No better choice puts more than this into a part.
         room = [max(0, needs[part] + least - fixed[part]) for part in (0, 1)]
-        if (room[0] + 1) * (room[1] + 1) * window > MOST_CELLS:
+        num_sums = (room[0] + 1) * (room[1] + 1)
+        if num_sums > MOST_SUMS or num_sums * window > MOST_STEPS:
             break
         dealt = _deal_anew([sizes[i] for i in free], room, needs, fixed)
         choice = list(start)
@@ -151,15 +154,7 @@ def _deal_anew(
         is_new[size:] |= is_reached[:-size]
         is_new[:, size:] |= is_reached[:, :-size]
         first[is_new & ~is_reached] = index
-    in_0, in_1 = np.nonzero(first != unreached)
-    held = [in_0 + fixed[0], in_1 + fixed[1], sum(sizes) - in_0 - in_1 + fixed[2]]
-    total = sum(sizes) + sum(fixed)
-    over, off = np.zeros_like(in_0), np.zeros_like(in_0)
-    for have, need in zip(held, needs, strict=True):
-        over += np.maximum(have - need, 0)
-        off += abs(have * sum(needs) - need * total)  # from its share
-    nearest = np.lexsort((off, over))[0]
-    a, b = int(in_0[nearest]), int(in_1[nearest])
+    a, b = _best_sums(first != unreached, sum(sizes), needs, fixed)
     parts = [2] * len(sizes)
     while a or b:
         index = first[a, b]
@@ -169,3 +164,27 @@ def _deal_anew(
         else:
             parts[index], b = 1, b - size
     return parts
+
+
+def _best_sums(
+    is_reached: NDArray[np.bool_],
+    free: int,
+    needs: Sequence[int],
+    fixed: Sequence[int],
+) -> tuple[int, int]:
+    """Return sums a and b that overflow least, and of those the nearest to shares."""
+    total, wanted = free + sum(fixed), sum(needs)
+    best = (1 << 62, 0, 0, 0)
+    for a, row in enumerate(is_reached):
+        b = np.flatnonzero(row)
+        if not len(b):
+            continue
+        over, off = np.zeros(len(b), np.int64), np.zeros(len(b), np.int64)
+        rest = free - a - b + fixed[2]
+        held = [np.full_like(b, a + fixed[0]), b + fixed[1], rest]
+        for have, need in zip(held, needs, strict=True):
+            over += np.maximum(have - need, 0)
+            off += abs(have * wanted - need * total)
+        here = np.lexsort((off, over))[0]
+        best = min(best, (int(over[here]), int(off[here]), a, int(b[here])))
+    return best[2], best[3]

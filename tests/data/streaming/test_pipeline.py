@@ -1,4 +1,3 @@
-import io
 import shutil
 import warnings
 
@@ -6,13 +5,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
 
-from tfpipe.data import order, pipeline
+from tfpipe.data import order
 from tfpipe.data.conversion.config import ConvertConfig
 from tfpipe.data.conversion.convert import convert
-from tfpipe.data.pipeline import Batches, Source, input_fn
 from tfpipe.data.storing import Storing
+from tfpipe.data.streaming import pipeline
+from tfpipe.data.streaming.augment import Augmentation
+from tfpipe.data.streaming.pipeline import Batches, Source, input_fn
 
 NUM_TRAIN, NUM_VALIDATION = 39, 13
 
@@ -151,60 +151,6 @@ def test_fit_sees_three_orders_and_warns_of_nothing(records_dir, source):
     assert ids == np.concatenate(orders).tolist()
 
 
-def jpeg(pixels):
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "JPEG", quality=95, subsampling=0)
-    return stream.getvalue()
-
-
-def photo(height, width):
-    """A smooth picture with some edges, uint8 [height, width, 3]."""
-    rows, columns = np.mgrid[0:height, 0:width]
-    waves = [np.sin(rows / (9 + c)) + np.cos(columns / (7 + c)) for c in range(3)]
-    picture = 128 + 50 * np.stack(waves, axis=-1)
-    picture[height // 3 : height // 2, width // 4 : width // 2] += 40
-    return picture.clip(0, 255).astype(np.uint8)
-
-
-def test_decoding_without_resize_equals_pillow():
-    encoded = jpeg(photo(40, 40))
-    expected = np.asarray(Image.open(io.BytesIO(encoded)))
-    got = pipeline.decode_picture(encoded, 40, "area")
-    np.testing.assert_array_equal(np.asarray(got), expected)
-
-
-def area_weights(source, target):
-    """Each row: how much of every source pixel lies in a target pixel."""
-    edges = np.arange(target + 1) * source / target
-    pixels = np.arange(source)
-    overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(
-        edges[:-1, None], pixels
-    )
-    return overlap.clip(0) * target / source
-
-
-def test_area_is_exact_and_bilinear_is_pillows():
-    encoded = jpeg(photo(90, 71))
-    full = np.asarray(Image.open(io.BytesIO(encoded)))
-    got = np.asarray(pipeline.decode_picture(encoded, 32, "area"), float)
-    exact = np.einsum(
-        "ij,jkc,lk->ilc", area_weights(90, 32), full, area_weights(71, 32)
-    )
-    assert np.abs(got - exact).max() <= 0.51
-    bilinear = np.asarray(pipeline.decode_picture(encoded, 32, "bilinear"), float)
-    pillows = Image.fromarray(full).resize((32, 32), Image.Resampling.BILINEAR)
-    assert np.abs(bilinear - np.asarray(pillows, float)).mean() <= 0.5
-    fast = np.asarray(pipeline.decode_picture(encoded, 32, "fast"), float)
-    assert np.abs(fast - bilinear).mean() > 0.5
-
-
-def test_gray_pictures_come_as_three_channels():
-    encoded = jpeg(photo(20, 20)[..., 0])
-    got = np.asarray(pipeline.decode_picture(encoded, 10, "area"))
-    assert got.shape == (10, 10, 3)
-    assert (got[..., 0] == got[..., 2]).all()
-
-
 @pytest.fixture(scope="module")
 def stored_records(image_dir, tmp_path_factory):
     """The shared pictures as records of 16 pixels, by encoding."""
@@ -224,7 +170,7 @@ def stored_records(image_dir, tmp_path_factory):
 def test_raw_records_give_the_very_pixels(stored_records):
     source = Source(stored_records["raw"])
     ids = source.split_ids("validation")
-    stored, _, _ = source.store.fetch(ids)
+    stored, _, _ = source.store.samples(ids)
     expected = np.stack([np.frombuffer(data, np.uint8) for data in stored])
     dataset = input_fn(stored_records["raw"], "validation", image_size=16)
     pictures = np.concatenate([np.asarray(x) for x, _ in dataset])
@@ -243,47 +189,6 @@ def test_raw_and_jpeg_records_show_the_same_pictures(stored_records):
         for (x, labels), (a, same_labels) in zip(raw, jpegs, strict=True):
             np.testing.assert_array_equal(labels, same_labels)
             assert 0 < np.abs(x - a).mean() < 0.02
-
-
-@pytest.mark.parametrize("resize", pipeline.RESIZES)
-def test_raw_pixels_are_resized_where_another_size_is_asked(resize):
-    pixels = photo(40, 40)
-    storing = Storing(image_size=40, encoding="raw")
-    expected = pipeline.resize_picture(tf.constant(pixels), 24, resize)
-    got = pipeline.decode_picture(pixels.tobytes(), 24, resize, storing)
-    np.testing.assert_array_equal(got, expected)
-    same = pipeline.decode_picture(pixels.tobytes(), 40, resize, storing)
-    np.testing.assert_array_equal(same, pixels)
-
-
-def decoding_operations(image_size, storing):
-    """The kinds of operations in the graph that decodes a record's picture."""
-
-    @tf.function
-    def decode(encoded):
-        return pipeline.decode_picture(encoded, image_size, "area", storing)
-
-    graph = decode.get_concrete_function(tf.TensorSpec([], tf.string)).graph
-    return {operation.type for operation in graph.get_operations()}
-
-
-def test_pictures_stored_in_the_asked_size_are_not_resized():
-    own_size = decoding_operations(16, Storing())
-    assert "DecodeJpeg" in own_size
-    assert {"If", "StatelessIf"} & own_size
-    same = decoding_operations(16, Storing(image_size=16))
-    assert "DecodeJpeg" in same
-    assert not {"If", "StatelessIf", "ResizeArea"} & same
-    assert "ResizeArea" in decoding_operations(24, Storing(image_size=16))
-    raw = decoding_operations(16, Storing(image_size=16, encoding="raw"))
-    assert "DecodeRaw" in raw
-    assert not {"DecodeJpeg", "If", "StatelessIf", "ResizeArea"} & raw
-
-
-def test_a_record_of_another_size_than_its_manifest_tells_is_met():
-    encoded = jpeg(photo(40, 40))
-    with pytest.raises((ValueError, tf.errors.OpError), match="40"):
-        pipeline.decode_picture(encoded, 16, "area", Storing(image_size=16))
 
 
 @pytest.mark.parametrize(
@@ -328,10 +233,178 @@ def test_swapped_shards_are_met(records_dir, tmp_path):
         list(input_fn(folder, "train", image_size=8))
 
 
-@pytest.mark.real
-def test_real_pictures_decode_as_pillow_does(real_originals):
-    for path in sorted(real_originals.iterdir())[:20]:
-        encoded = path.read_bytes()
-        picture = np.asarray(Image.open(io.BytesIO(encoded)).convert("RGB"))
-        got = np.asarray(tf.io.decode_jpeg(encoded, 3, dct_method="INTEGER_ACCURATE"))
-        np.testing.assert_array_equal(got, picture)
+def arrays(dataset):
+    return [tuple(np.asarray(column) for column in batch) for batch in dataset]
+
+
+def assert_same(found, expected):
+    assert len(found) == len(expected)
+    for batch, other in zip(found, expected, strict=True):
+        for column, same in zip(batch, other, strict=True):
+            np.testing.assert_array_equal(column, same)
+
+
+def test_uint8_batches_are_the_float_ones_unscaled(records_dir):
+    options = {"image_size": 16, "batch_size": 8}
+    floats = arrays(input_fn(records_dir, "train", **options))
+    whole = arrays(input_fn(records_dir, "train", dtype="uint8", **options))
+    assert whole[0][0].dtype == np.uint8
+    for (x, y), (a, b) in zip(floats, whole, strict=True):
+        np.testing.assert_array_equal(x, a.astype(np.float32) / np.float32(255))
+        np.testing.assert_array_equal(y, b)
+
+
+@pytest.mark.parametrize("cache", ["none", "memory"])
+def test_both_decoders_stream_the_same(source, cache):
+    ids = order.epoch_order(source.split_ids("train"), 0, 0)
+    options = {"image_size": 16, "batch_size": 8, "cache": cache, "num_cached": 39}
+    turbo, tensorflow = (
+        arrays(Batches(source, decoder=decoder, **options).dataset(ids))
+        for decoder in ("turbo", "tensorflow")
+    )
+    assert_same(turbo, tensorflow)
+
+
+def test_kept_pictures_are_the_decoded_ones_and_cost_no_reading(source, monkeypatch):
+    options = {"image_size": 16, "batch_size": 8}
+    plain = Batches(source, **options)
+    ids = source.split_ids("train")
+    epochs = [arrays(plain.epoch_dataset(ids, seed=0, epoch=e)) for e in range(2)]
+    keeping = Batches(source, cache="memory", num_cached=len(ids), **options)
+    assert_same(arrays(keeping.epoch_dataset(ids, seed=0, epoch=0)), epochs[0])
+
+    def read_nothing(_):
+        raise AssertionError("read again")
+
+    monkeypatch.setattr(source.store, "samples", read_nothing)
+    assert_same(arrays(keeping.epoch_dataset(ids, seed=0, epoch=1)), epochs[1])
+
+
+def test_what_cannot_be_kept_is_said(records_dir, stored_records):
+    with pytest.raises(ValueError, match="got memory: crops are taken from pictures"):
+        input_fn(records_dir, "train", image_size=8, augment=("crop",), cache="memory")
+    with pytest.raises(ValueError, match="got memory: the records hold the very"):
+        input_fn(stored_records["raw"], "train", image_size=16, cache="memory")
+
+
+@pytest.mark.parametrize("kinds", [("flip", "color"), ("crop", "rotate")])
+@pytest.mark.parametrize("cache", ["auto", "none"])
+def test_augmented_epochs_differ_and_resume_at_every_step(source, kinds, cache):
+    augmentation = Augmentation(kinds=kinds, seed=3)
+    batches = Batches(
+        source,
+        image_size=16,
+        batch_size=8,
+        augmentation=augmentation,
+        cache=cache,
+        num_cached=39,
+    )
+    ids = source.split_ids("train")
+
+    def epoch(number, start=0):
+        return arrays(
+            batches.epoch_dataset(
+                ids, seed=3, epoch=number, start_step=start, with_ids=True
+            )
+        )
+
+    first, second = epoch(0), epoch(1)
+    by_id = [
+        {int(i): x for xs, _, found in e for x, i in zip(xs, found, strict=True)}
+        for e in (first, second)
+    ]
+    assert by_id[0].keys() == by_id[1].keys() == set(ids.tolist())
+    assert not any(np.array_equal(by_id[0][i], by_id[1][i]) for i in ids[:5].tolist())
+    for step in range(5):
+        assert_same(epoch(1, step), second[step:])
+    # Validation and a plain dataset see pictures as they are.
+    plain = Batches(source, image_size=16, batch_size=8)
+    val_ids = source.split_ids("validation")
+    assert_same(arrays(batches.dataset(val_ids)), arrays(plain.dataset(val_ids)))
+
+
+def test_input_fn_augments_train_alone_and_every_pass_otherwise(records_dir):
+    options = {"image_size": 16, "batch_size": 8, "augment": ("flip", "rotate")}
+    train = input_fn(records_dir, "train", **options)
+    first, second = arrays(train), arrays(train)
+    again = arrays(input_fn(records_dir, "train", **options))
+    assert_same(again, first)
+    assert any(
+        not np.array_equal(x, a) for (x, _), (a, _) in zip(first, second, strict=True)
+    )
+    validation = arrays(input_fn(records_dir, "validation", **options))
+    plain = arrays(input_fn(records_dir, "validation", image_size=16, batch_size=8))
+    assert_same(validation, plain)
+
+
+def test_a_shard_that_is_not_ours_is_refused(records_dir, tmp_path):
+    folder = tmp_path / "records"
+    shutil.copytree(records_dir, folder)
+    shard = min(folder.glob("*-train.tfrecord-*"))
+    extra = shard.with_name(shard.name.replace("-of-", "-of-9"))
+    shutil.copy(shard, extra)
+    with pytest.raises(ValueError, match=f"got also {extra.name}; move them away"):
+        Source(folder)
+
+
+@pytest.mark.parametrize("damage", ["cut", "missing", "longer"])
+def test_a_shard_of_another_size_stops_before_the_first_batch(
+    records_dir, tmp_path, damage
+):
+    folder = tmp_path / "records"
+    shutil.copytree(records_dir, folder)
+    shard = min(folder.glob("*-train.tfrecord-*"))
+    data = shard.read_bytes()
+    shard.unlink()
+    if damage != "missing":
+        shard.write_bytes(data[:-1] if damage == "cut" else data + b"x")
+    with pytest.raises(ValueError, match=shard.name):
+        Source(folder)
+
+
+@pytest.mark.parametrize("fetch", ["memory", "file"])
+def test_a_shard_that_is_cut_while_it_is_read_stops(records_dir, tmp_path, fetch):
+    folder = tmp_path / "records"
+    shutil.copytree(records_dir, folder)
+    dataset = input_fn(folder, "train", image_size=8, fetch=fetch, cache="none")
+    for shard in folder.glob("*-train.tfrecord-*"):
+        shard.write_bytes(shard.read_bytes()[:-40])
+    with pytest.raises(tf.errors.OpError, match=r"record \d+ of .*-train.tfrecord"):
+        list(dataset)
+
+
+def test_an_index_of_other_places_is_refused(records_dir, tmp_path):
+    folder = tmp_path / "records"
+    shutil.copytree(records_dir, folder)
+    index = min((folder / "index").iterdir())
+    lines = index.read_text().splitlines()
+    offset, size = map(int, lines[-1].split())
+    lines[-1] = f"{offset + 1} {size - 1}"
+    index.write_text("\n".join(lines) + "\n")
+    with pytest.raises(ValueError, match="must list its records without a gap"):
+        Source(folder)
+
+
+def test_a_fault_names_the_source_key(records_dir, tmp_path):
+    folder = tmp_path / "records"
+    shutil.copytree(records_dir, folder)
+    shard = min(folder.glob("*-validation.tfrecord-*"))
+    content = bytearray(shard.read_bytes())
+    content[-1] ^= 1  # of the last record's checksum: the rest can still be read
+    shard.write_bytes(content)
+    source = Source(folder)
+    with pytest.raises(ValueError, match=r"it calls itself '(cat|dog)\.\d+\.jpg'"):
+        for source_id in source.split_ids("validation"):
+            source.store.record(int(source_id))
+
+
+def test_the_next_epoch_begins_at_once(source):
+    # tf.data's autotuning, which is off, would hold it for as long as the last took.
+    options = (
+        Batches(source, image_size=8, batch_size=8)
+        .dataset(source.split_ids("train"))
+        .options()
+    )
+    assert options.autotune.enabled is False
+    assert options.deterministic is True
+    assert options.threading.private_threadpool_size >= 2

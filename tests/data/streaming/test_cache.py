@@ -1,0 +1,136 @@
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tfpipe.data.streaming import cache
+from tfpipe.data.streaming.cache import PictureCache, should_cache
+
+NUMBERS = np.array([4, 0, 2])
+LABELS = np.array([1, 0, 300])
+
+
+def pictures(count, size=8):
+    generator = np.random.default_rng(0)
+    return generator.integers(0, 256, (count, size, size, 3), np.uint8)
+
+
+def get(table, numbers):
+    out = np.zeros((len(numbers), 8, 8, 3), np.uint8)
+    labels = np.zeros(len(numbers), np.int64)
+    return table.get(numbers, out, labels), out, labels
+
+
+def test_what_was_put_is_found_by_its_number():
+    table, kept = PictureCache({"a": 1}, 6, 8), pictures(3)
+    missing, _, _ = get(table, NUMBERS)
+    assert missing.tolist() == [0, 1, 2]
+    table.put(NUMBERS, kept, LABELS)
+    missing, out, labels = get(table, NUMBERS)
+    assert missing.tolist() == []
+    np.testing.assert_array_equal(out, kept)
+    np.testing.assert_array_equal(labels, LABELS)
+    missing, out, labels = get(table, np.array([1, 2, 4]))
+    assert missing.tolist() == [0]
+    np.testing.assert_array_equal(out[1:], kept[[2, 0]])
+    assert labels[1:].tolist() == [300, 1]
+
+
+def test_tables_of_equal_facts_are_one_and_of_others_are_not(shared_dir):
+    one, kept = PictureCache({"a": 1}, 6, 8), pictures(3)
+    same, other = PictureCache({"a": 1}, 6, 8), PictureCache({"a": 2}, 6, 8)
+    assert one.is_shared
+    one.put(NUMBERS, kept, LABELS)
+    assert get(same, NUMBERS)[0].tolist() == []
+    assert get(other, NUMBERS)[0].tolist() == [0, 1, 2]
+    assert len(list(shared_dir.iterdir())) == 2
+
+
+def put_elsewhere(folder, kept):
+    cache.SHARED_DIR = folder
+    PictureCache({"a": 1}, 6, 8).put(NUMBERS, kept, LABELS)
+
+
+def test_another_process_finds_them(shared_dir):
+    table, kept = PictureCache({"a": 1}, 6, 8), pictures(3)
+    process = multiprocessing.get_context("spawn").Process(
+        target=put_elsewhere, args=(shared_dir, kept)
+    )
+    process.start()
+    process.join()
+    missing, out, _ = get(table, NUMBERS)
+    assert missing.tolist() == []
+    np.testing.assert_array_equal(out, kept)
+
+
+def test_the_last_to_close_removes_the_table(shared_dir):
+    one, other = PictureCache({}, 6, 8), PictureCache({}, 6, 8)
+    one.close()
+    one.close()
+    assert one.path.exists()
+    other.put(NUMBERS, pictures(3), LABELS)
+    other.close()
+    assert list(shared_dir.iterdir()) == []
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next(shared_dir):
+    code = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from tfpipe.data.streaming import cache\n"
+        f"cache.SHARED_DIR = Path({os.fspath(shared_dir)!r})\n"
+        "table = cache.PictureCache({'of': 'the killed'}, 6, 8)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code])
+    assert done.returncode == -signal.SIGKILL
+    assert len(list(shared_dir.iterdir())) == 1
+    PictureCache({}, 6, 8).close()
+    assert list(shared_dir.iterdir()) == []
+
+
+def test_full_shared_memory_ends_the_keeping_and_nothing_else(monkeypatch):
+    table, kept = PictureCache({}, 6, 8), pictures(3)
+
+    def full(*_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    table.put(NUMBERS, kept, LABELS)
+    assert get(table, NUMBERS)[0].tolist() == [0, 1, 2]
+    monkeypatch.undo()
+    table.put(NUMBERS, kept, LABELS)
+    assert get(table, NUMBERS)[0].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("why", ["no folder", "no room"])
+def test_without_shared_memory_it_is_this_process_own(shared_dir, monkeypatch, why):
+    if why == "no folder":
+        monkeypatch.setattr(cache, "SHARED_DIR", Path("/nowhere"))
+    else:
+        monkeypatch.setattr(cache, "_free_bytes", lambda: 100)
+    table, kept = PictureCache({}, 6, 8), pictures(3)
+    assert not table.is_shared
+    table.put(NUMBERS, kept, LABELS)
+    np.testing.assert_array_equal(get(table, NUMBERS)[1], kept)
+    assert list(shared_dir.iterdir()) == []
+
+
+def test_whether_to_keep_pictures(monkeypatch):
+    monkeypatch.setattr(cache.machine, "usable_memory_bytes", lambda: 6000)
+    assert should_cache("auto", 10, 10, "")
+    assert should_cache("memory", 10, 10, "")
+    assert not should_cache("none", 10, 10, "")
+    assert not should_cache("auto", 11, 10, "")
+    assert not should_cache("auto", 1, 10, "it is raw")
+    with pytest.raises(ValueError, match=r"got memory: 11 pictures of 10 pixels take"):
+        should_cache("memory", 11, 10, "")
+    with pytest.raises(ValueError, match="got memory: it is raw; records made with"):
+        should_cache("memory", 1, 10, "it is raw")
+    with pytest.raises(ValueError, match="cache must be one of auto, memory, none"):
+        should_cache("disk", 1, 10, "")

@@ -1,0 +1,1 @@
+"""Records in, batches of pictures out."""

@@ -1,0 +1,333 @@
+"""Stream batches from records: `input_fn` and the one epoch it stands on.
+
+    from tfpipe import input_fn
+    model.fit(input_fn("records", "train", image_size=64), epochs=5)
+
+tf.data carries the batches; what is in them comes out of `loader`, whole batches at a
+time, in a fixed number of parallel calls. Pictures stay uint8 until the batch is made.
+"""
+
+import itertools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfpipe.base import machine
+from tfpipe.data import order
+from tfpipe.data.manifest import Manifest, read_manifest
+from tfpipe.data.order import Ids
+from tfpipe.data.pictures.codecs import codec_versions
+from tfpipe.data.storing import Storing
+from tfpipe.data.streaming.augment import Augmentation
+from tfpipe.data.streaming.cache import PictureCache, should_cache
+from tfpipe.data.streaming.choices import DTYPES, check_choice
+from tfpipe.data.streaming.decoding import Decoding
+from tfpipe.data.streaming.loader import Loader
+from tfpipe.data.streaming.resplit import other_splits, stored_splits
+from tfpipe.data.streaming.store import RecordStore
+
+PREFETCH_BATCHES = 2
+
+
+def input_fn(
+    records_dir: str | Path,
+    split: str,
+    *,
+    image_size: int = 224,
+    batch_size: int = 32,
+    seed: int = 0,
+    start_epoch: int = 0,
+    resize: str = "area",
+    augment: Sequence[str] = (),
+    train_examples: int = 0,
+    validation_split: float = 0.0,
+    split_seed: int = 0,
+    fetch: str = "auto",
+    cache: str = "auto",
+    dtype: str = "float32",
+) -> Any:
+    """Return a `tf.data.Dataset` of batches that `model.fit` can take as it is.
+
+    Elements are (pictures float32 [batch, image_size, image_size, 3] in [0, 1],
+    one-hot labels float32 [batch, classes]). The last batch may be smaller; the
+    number of batches is known. Each pass over "train" is the next epoch, with its own
+    order; every pass over another split is the same, in the records' order.
+
+    Args:
+        records_dir: a finished records folder.
+        split: "train", "validation", or "test" where there is one.
+        image_size: side of the square pictures, in pixels.
+        batch_size: pictures a batch.
+        seed: root of the order; the same seed gives the same orders anywhere.
+        start_epoch: 0-based number of the first pass over "train".
+        resize: "area" (the exact mean over the area of a pixel), "bilinear" (Pillow's,
+            antialiased) or "fast" (bilinear, aliased).
+        augment: what is done to train pictures, other in every epoch: some of "crop",
+            "flip", "rotate" and "color". Other splits are never augmented.
+        train_examples: use this many pictures of "train" with class shares kept; 0:
+            all.
+        validation_split: another fraction of all records for validation than was
+            stored; 0: the stored one. Test records stay test.
+        split_seed: other than 0 puts other pictures into validation, class shares and
+            groups kept; 0: the stored split.
+        fetch: "memory", "file", or "auto": memory where the bytes fit in a quarter.
+        cache: "memory" to decode each picture once and keep its pixels, "none", or
+            "auto": where they fit in half of the memory. Runs of one machine share
+            them.
+        dtype: "float32", or "uint8" for pictures 0 to 255 that the model scales: a
+            quarter of the bytes to move.
+
+    Raises:
+        ValueError: for a folder that is no finished dataset, an unknown split, or
+            more examples than there are.
+    """
+    source = Source(
+        records_dir,
+        fetch=fetch,
+        validation_split=validation_split,
+        split_seed=split_seed,
+    )
+    ids = source.split_ids(split, train_examples)
+    batches = Batches(
+        source,
+        image_size=image_size,
+        batch_size=batch_size,
+        resize=resize,
+        augmentation=Augmentation(kinds=tuple(augment), seed=seed),
+        cache=cache,
+        num_cached=len(ids),
+        dtype=dtype,
+    )
+    if split != "train":
+        return batches.dataset(ids)
+    epochs = itertools.count(start_epoch)
+
+    def next_epoch() -> tuple[Ids, int]:
+        epoch = next(epochs)
+        return order.epoch_order(ids, seed, epoch), epoch
+
+    # The function runs once an iterator, so that each pass draws the next epoch.
+    return batches.dataset_from(next_epoch, len(ids))
+
+
+class Source:
+    """An opened records folder: its manifest, splits, and bytes by position.
+
+    Args:
+        records_dir: a finished records folder.
+        fetch: as for `input_fn`.
+        validation_split, split_seed: as for `input_fn`.
+    """
+
+    def __init__(
+        self,
+        records_dir: str | Path,
+        *,
+        fetch: str = "auto",
+        validation_split: float = 0.0,
+        split_seed: int = 0,
+    ) -> None:
+        self.manifest: Manifest = read_manifest(records_dir)
+        self.storing = Storing.from_facts(self.manifest.settings)
+        self.store = RecordStore(self.manifest, fetch=fetch)
+        if validation_split or split_seed:
+            self.splits = other_splits(self.store, validation_split, split_seed)
+        else:
+            self.splits = stored_splits(self.manifest)
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes."""
+        return len(self.manifest.class_names)
+
+    def split_ids(self, split: str, num_examples: int = 0) -> Ids:
+        """Return the source ids of a split, int64.
+
+        A prefix of `num_examples` of them keeps the class shares, each class within
+        one picture, because their order interleaves the classes.
+
+        Raises:
+            ValueError: for an unknown split or more examples than it has.
+        """
+        if split not in self.splits:
+            raise ValueError(
+                f"split must be one of {', '.join(self.splits)}, got {split!r}; "
+                "splits are made by make_records"
+            )
+        ids = self.splits[split].ids
+        if num_examples > len(ids):
+            raise ValueError(
+                f"train_examples must be at most {len(ids):,}, which the "
+                f"{split} split holds, got {num_examples:,}"
+            )
+        return ids[: num_examples or len(ids)]
+
+
+class Batches:
+    """Source ids in, decoded batches out: one way for training and evaluation.
+
+    Args:
+        source: the records.
+        image_size, batch_size, resize, dtype: as for `input_fn`.
+        augmentation: of epochs; `dataset` never augments.
+        cache: as for `input_fn`.
+        num_cached: pictures that will be asked for, by which "auto" decides.
+        decoder: "turbo" or "tensorflow"; the pixels are the same.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        image_size: int,
+        batch_size: int,
+        resize: str = "area",
+        augmentation: Augmentation | None = None,
+        cache: str = "none",
+        num_cached: int = 0,
+        dtype: str = "float32",
+        decoder: str = "turbo",
+    ) -> None:
+        check_choice("dtype", dtype, DTYPES)
+        storing = source.storing
+        is_raw = storing.encoding == "raw"
+        decoding = Decoding(
+            image_size=image_size,
+            resize=resize,
+            stored_size=storing.image_size if is_raw else 0,
+            decoder=decoder,
+        )
+        has_kinds = augmentation is not None and bool(augmentation.kinds)
+        self.augmentation = augmentation if has_kinds else None
+        why_not = ""
+        if is_raw and storing.image_size == image_size:
+            why_not = "the records hold the very pixels"
+        elif self.augmentation and self.augmentation.needs_source:
+            why_not = "crops are taken from pictures in their own size"
+        table = None
+        if should_cache(cache, num_cached, image_size, why_not):
+            facts = {
+                "records": source.manifest.fingerprint,
+                "resize": resize,
+                "codecs": codec_versions(),
+            }
+            num_records = sum(source.manifest.split_sizes.values())
+            table = PictureCache(facts, num_records, image_size)
+        self.loader = Loader(source.store, decoding, table)
+        self.source, self.dtype = source, dtype
+        self.image_size, self.batch_size = image_size, batch_size
+
+    def epoch_seed(self, epoch: int) -> int | None:
+        """Return the seed of an epoch's augmentation, None where there is none."""
+        return self.augmentation.epoch_seed(epoch) if self.augmentation else None
+
+    def faster_input(self) -> str:
+        """Return what would make the input faster, for people."""
+        storing, size = self.source.storing, self.image_size
+        if self.loader.cache:
+            return "it comes out of memory already: the model is faster still"
+        if storing.image_size != size:
+            return (
+                f"records of this size (make_records --image_size={size}) need no "
+                "resizing, and with --encoding=raw no decoding"
+            )
+        if storing.encoding != "raw":
+            return (
+                "--cache=memory decodes each picture once, make_records "
+                "--encoding=raw none"
+            )
+        return "more cores would help"
+
+    def epoch_dataset(
+        self,
+        ids: Ids,
+        *,
+        seed: int,
+        epoch: int,
+        start_step: int = 0,
+        with_ids: bool = False,
+    ) -> Any:
+        """Return exactly one epoch over `ids`, from batch `start_step` on."""
+        ordered = order.epoch_order(ids, seed, epoch)
+        rest = ordered[start_step * self.batch_size :]
+        return self.dataset_from(lambda: (rest, epoch), len(rest), with_ids=with_ids)
+
+    def dataset(self, ids: Ids, *, with_ids: bool = False) -> Any:
+        """Return the batches of `ids` in the order given, nothing augmented.
+
+        With `with_ids` a third element holds the source ids, int64 [batch], as the
+        records tell them.
+        """
+        return self.dataset_from(lambda: (ids, -1), len(ids), with_ids=with_ids)
+
+    def dataset_from(
+        self,
+        next_epoch: Callable[[], tuple[Ids, int]],
+        num_ids: int,
+        *,
+        with_ids: bool = False,
+    ) -> Any:
+        """Return the batches of the ids and the epoch that each pass draws.
+
+        Pictures of epoch -1 are not augmented.
+        """
+        # One more than cores: a call that waits for Python's lock leaves none idle.
+        num_calls = machine.usable_cores() + 1
+        size, num_classes = self.image_size, self.source.num_classes
+
+        def draw(_: Any) -> Any:
+            ids, epoch = tf.numpy_function(
+                lambda: _with_epoch(next_epoch()), [], [tf.int64, tf.int64]
+            )
+            ids.set_shape([num_ids])
+            epoch.set_shape([])
+            epochs = tf.data.Dataset.from_tensors(epoch).repeat()
+            return tf.data.Dataset.zip(
+                tf.data.Dataset.from_tensor_slices(ids).batch(self.batch_size), epochs
+            )
+
+        def load(ids: Any, epoch: Any) -> Any:
+            kinds = [tf.uint8, tf.int64, tf.int64]
+            pictures, labels, found = tf.numpy_function(self._load, [ids, epoch], kinds)
+            pictures.set_shape([None, size, size, 3])
+            labels.set_shape([None])
+            found.set_shape([None])
+            if self.dtype == "float32":
+                pictures = tf.cast(pictures, tf.float32) / 255.0
+            one_hot = tf.one_hot(labels, num_classes)
+            return (pictures, one_hot, found) if with_ids else (pictures, one_hot)
+
+        num_batches = -(-num_ids // self.batch_size)
+        dataset = (
+            tf.data.Dataset.range(1)
+            .flat_map(draw)
+            .map(load, num_parallel_calls=num_calls, deterministic=True)
+            .apply(tf.data.experimental.assert_cardinality(num_batches))
+            .prefetch(PREFETCH_BATCHES)
+        )
+        return dataset.with_options(_options(num_calls))
+
+    def _load(self, ids: Ids, epoch: int) -> tuple[Any, Ids, Ids]:
+        augmentation = self.augmentation if epoch >= 0 else None
+        return self.loader.load(ids, int(epoch), augmentation)
+
+
+def _with_epoch(drawn: tuple[Ids, int]) -> tuple[Ids, Any]:
+    return drawn[0], np.int64(drawn[1])
+
+
+def _options(num_threads: int) -> Any:
+    """Fix the parallelism.
+
+    tf.data's autotuner holds the end of an epoch by as long as the epoch lasted.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    options.deterministic = True
+    options.threading.private_threadpool_size = num_threads
+    options.threading.max_intra_op_parallelism = 1
+    options.experimental_warm_start = False
+    return options
