@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || echo python3)
 VENV = .venv
 BIN = $(VENV)/bin
 
-.PHONY: setup check test test-all demo
+.PHONY: setup check test test-all demo bench
 
 setup: $(VENV)/ready
 
@@ -13,7 +13,7 @@ $(VENV)/ready: setup.py constraints.txt tfpipe/data/pictures/_resample.c
 	touch $@
 
 $(VENV)/peers: $(VENV)/ready
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .[dev,peers]
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .[dev,jax,peers]
 	touch $@
 
 check: setup
@@ -31,3 +31,9 @@ demo: setup
 	$(BIN)/python tools/make_demo_images.py
 	$(BIN)/python tools/make_records.py --image_dir=demo/images --records_dir=demo/records
 	$(BIN)/python -m tfpipe.compare --records_dir=demo/records --runs_dir=demo/runs --model=small_cnn --image_size=32
+
+# What is quick of benchmarks/, on the demo's pictures.
+bench: setup
+	$(BIN)/python tools/make_demo_images.py
+	$(BIN)/python benchmarks/resize_filters.py --image_dir=demo/images
+	$(BIN)/python benchmarks/input_rates.py --image_dir=demo/images --repeats=1

@@ -1,4 +1,4 @@
-"""Install tfpipe: `python -m pip install .` (extras: test, dev, peers, bench, gpu)."""
+"""Install tfpipe: `pip install .` (extras: test, dev, jax, peers, bench, gpu)."""
 
 from pathlib import Path
 
@@ -51,6 +51,7 @@ setup(
         # Other readers and writers of pictures, for slow tests and benchmarks/.
         "peers": ["nvidia-dali-cuda130>=2.4; sys_platform == 'linux'"],
         "bench": ["ffcv==1.0.2", "importlib_resources"],
+        "jax": ["jax>=0.6"],
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
     },
 )

@@ -26,6 +26,24 @@ def test_cores_and_memory_respect_a_cgroup(tmp_path, monkeypatch):
     assert machine.usable_memory_bytes() == 600_000
 
 
+def test_limits_of_the_groups_that_hold_this_ones_count(tmp_path, monkeypatch):
+    inner = tmp_path / "system.slice" / "job"
+    inner.mkdir(parents=True)
+    (tmp_path / "self").write_text("0::/system.slice/job\n")
+    (inner.parent / "cpu.max").write_text("300000 100000\n")
+    (inner.parent / "memory.max").write_text("9000000\n")
+    (inner.parent / "memory.current").write_text("8500000\n")
+    (inner.parent / "memory.stat").write_text("anon 1\ninactive_file 500000\n")
+    (inner / "cpu.max").write_text("max 100000\n")
+    (inner / "memory.max").write_text("max\n")
+    monkeypatch.setattr(machine, "CGROUP", tmp_path)
+    monkeypatch.setattr(machine, "SELF_CGROUP", tmp_path / "self")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    assert machine.usable_cores() == 3
+    # Files read long ago are given back when memory is wanted.
+    assert machine.usable_memory_bytes() == 1_000_000
+
+
 def test_an_unlimited_cgroup_leaves_the_machine(tmp_path, monkeypatch):
     (tmp_path / "cpu.max").write_text("max 100000\n")
     monkeypatch.setattr(machine, "CGROUP", tmp_path)

@@ -6,6 +6,7 @@ import platform
 from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup")
+SELF_CGROUP = Path("/proc/self/cgroup")
 
 
 def usable_cores() -> int:
@@ -18,10 +19,23 @@ def usable_cores() -> int:
     return max(1, min(cores, math.ceil(quota))) if quota else cores
 
 
+def _cgroup_dirs() -> list[Path]:
+    """Return this process's control group (version 2) and those that hold it."""
+    lines = _lines(SELF_CGROUP)
+    inner = next((line[3:] for line in lines if line.startswith("0::/")), "/")
+    folder = CGROUP / inner.strip("/")
+    dirs = [folder, *folder.parents]
+    return dirs[: dirs.index(CGROUP) + 1] if CGROUP in dirs else [CGROUP]
+
+
 def _cgroup_quota_cores() -> float | None:
-    words = _first_line(CGROUP / "cpu.max").split()
-    if len(words) == 2 and words[0] != "max":
-        return int(words[0]) / int(words[1])
+    quotas = []
+    for folder in _cgroup_dirs():
+        words = _first_line(folder / "cpu.max").split()
+        if len(words) == 2 and words[0] != "max":
+            quotas.append(int(words[0]) / int(words[1]))
+    if quotas:
+        return min(quotas)
     quota = _first_line(CGROUP / "cpu/cpu.cfs_quota_us")
     period = _first_line(CGROUP / "cpu/cpu.cfs_period_us")
     if quota and period and int(quota) > 0:
@@ -32,17 +46,23 @@ def _cgroup_quota_cores() -> float | None:
 def usable_memory_bytes() -> int:
     """Return the bytes of memory this process may still take, cgroup limit included."""
     available = [_available_memory_bytes()]
-    for limit_name, usage_name in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-    ):
-        limit, usage = (
-            _first_line(CGROUP / limit_name),
-            _first_line(CGROUP / usage_name),
-        )
+    places = [(folder, "memory.max", "memory.current") for folder in _cgroup_dirs()]
+    old = ("memory.limit_in_bytes", "memory.usage_in_bytes")
+    for folder, limit_name, usage_name in [*places, (CGROUP / "memory", *old)]:
+        limit = _first_line(folder / limit_name)
+        usage = _first_line(folder / usage_name)
         if limit.isdigit() and usage.isdigit():
-            available.append(max(0, int(limit) - int(usage)))
+            used = int(usage) - _reclaimable_bytes(folder)
+            available.append(max(0, int(limit) - used))
     return min(available)
+
+
+def _reclaimable_bytes(folder: Path) -> int:
+    """Return the bytes of files read long ago that a control group would give back."""
+    for line in _lines(folder / "memory.stat"):
+        if line.startswith("inactive_file "):
+            return int(line.split()[1])
+    return 0
 
 
 def _available_memory_bytes() -> int:

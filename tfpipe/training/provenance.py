@@ -20,7 +20,7 @@ FIXED = (
     "initial_weights_sha256",
     "own_code_sha256",
 )
-PACKAGES = ("keras", "tensorflow", "numpy", "pillow")
+PACKAGES = ("keras", "tensorflow", "numpy", "pillow", "simplejpeg")
 
 
 def collect_facts(

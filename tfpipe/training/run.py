@@ -99,7 +99,7 @@ class _Run:
             augmentation=Augmentation(kinds=config.data.augment, seed=config.run.seed),
             # Who sees each picture once gains nothing by keeping it.
             cache="none" if self._sees_once() else config.data.cache,
-            num_cached=len(self.train_ids) + len(self.val_ids),
+            cached_ids=np.concatenate([self.train_ids, self.val_ids]),
         )
         self.steps_per_epoch = math.ceil(len(self.train_ids) / config.data.batch_size)
         self.position = Position()
@@ -207,13 +207,12 @@ class _Run:
             if not position.ended:
                 self._finish_epoch()
         self.callbacks.on_train_end()
-        pace = self._judge_pace()
         status = position.ended or "done"
         if status != "diverged":
             self.writer.save_model(run_folder.LAST_MODEL)
         is_cut = status == "done" and self._is_cut()
         self.writer.write_status(
-            status, position, position.reason, is_cut=is_cut, pace=pace
+            status, position, position.reason, is_cut=is_cut, pace=self._judge_pace()
         )
         why = f" ({position.reason})" if position.reason else ""
         self.say(f"{status.replace('_', ' ')}{why}")
@@ -228,7 +227,11 @@ class _Run:
         epoch = self.batches.epoch_dataset(
             self.train_ids, seed=self.config.run.seed, epoch=0
         )
-        pace = verdict.judge(self.clock, verdict.measure_input(epoch))
+        try:
+            pace = verdict.judge(self.clock, verdict.measure_input(epoch))
+        except Exception as error:  # of a picture that this run didn't need
+            self.say(f"how fast the input is couldn't be measured: {error}")
+            return {}
         if pace:
             self.say(verdict.describe(pace, self.batches.faster_input()))
         return pace

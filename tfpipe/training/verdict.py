@@ -81,4 +81,5 @@ def describe(numbers: dict[str, float], advice: str) -> str:
     )
     if share < NOTICED_SHARE:
         return f"{line}compute-bound; faster input would change nothing"
-    return f"{line}input-bound; {advice}"
+    kind = "input-bound" if share > 0.5 else "mostly compute-bound"
+    return f"{line}{kind}; {advice}"

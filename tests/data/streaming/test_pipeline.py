@@ -1,4 +1,8 @@
+import importlib.util
+import os
 import shutil
+import subprocess
+import sys
 import warnings
 
 import keras
@@ -9,6 +13,7 @@ import tensorflow as tf
 from tfpipe.data import order
 from tfpipe.data.conversion.config import ConvertConfig
 from tfpipe.data.conversion.convert import convert
+from tfpipe.data.records import frame_record
 from tfpipe.data.storing import Storing
 from tfpipe.data.streaming import pipeline
 from tfpipe.data.streaming.augment import Augmentation
@@ -100,13 +105,12 @@ def test_shards_fetch_and_parallelism_change_nothing(
             num_shards=2,
         )
     )
-    reference = list(input_fn(records_dir, "train", image_size=16, batch_size=8))
+    options = {"image_size": 16, "batch_size": 8, "cache": "none"}
+    reference = list(input_fn(records_dir, "train", **options))
     monkeypatch.setattr(pipeline.machine, "usable_cores", lambda: 5)
     for folder in (records_dir, tmp_path / "other"):
         for fetch in ("memory", "file"):
-            dataset = input_fn(
-                folder, "train", image_size=16, batch_size=8, fetch=fetch
-            )
+            dataset = input_fn(folder, "train", fetch=fetch, **options)
             for (x, y), (a, b) in zip(reference, dataset, strict=True):
                 np.testing.assert_array_equal(x, a)
                 np.testing.assert_array_equal(y, b)
@@ -254,13 +258,11 @@ def test_uint8_batches_are_the_float_ones_unscaled(records_dir):
         np.testing.assert_array_equal(y, b)
 
 
-@pytest.mark.parametrize("cache", ["none", "memory"])
-def test_both_decoders_stream_the_same(source, cache):
+def test_both_decoders_stream_the_same(source):
     ids = order.epoch_order(source.split_ids("train"), 0, 0)
-    options = {"image_size": 16, "batch_size": 8, "cache": cache, "num_cached": 39}
     turbo, tensorflow = (
-        arrays(Batches(source, decoder=decoder, **options).dataset(ids))
-        for decoder in ("turbo", "tensorflow")
+        arrays(Batches(source, image_size=16, batch_size=8, decoder=name).dataset(ids))
+        for name in ("turbo", "tensorflow")
     )
     assert_same(turbo, tensorflow)
 
@@ -270,7 +272,7 @@ def test_kept_pictures_are_the_decoded_ones_and_cost_no_reading(source, monkeypa
     plain = Batches(source, **options)
     ids = source.split_ids("train")
     epochs = [arrays(plain.epoch_dataset(ids, seed=0, epoch=e)) for e in range(2)]
-    keeping = Batches(source, cache="memory", num_cached=len(ids), **options)
+    keeping = Batches(source, cache="memory", cached_ids=ids, **options)
     assert_same(arrays(keeping.epoch_dataset(ids, seed=0, epoch=0)), epochs[0])
 
     def read_nothing(_):
@@ -291,15 +293,15 @@ def test_what_cannot_be_kept_is_said(records_dir, stored_records):
 @pytest.mark.parametrize("cache", ["auto", "none"])
 def test_augmented_epochs_differ_and_resume_at_every_step(source, kinds, cache):
     augmentation = Augmentation(kinds=kinds, seed=3)
+    ids, val_ids = source.split_ids("train"), source.split_ids("validation")
     batches = Batches(
         source,
         image_size=16,
         batch_size=8,
         augmentation=augmentation,
         cache=cache,
-        num_cached=39,
+        cached_ids=np.concatenate([ids, val_ids]),
     )
-    ids = source.split_ids("train")
 
     def epoch(number, start=0):
         return arrays(
@@ -319,7 +321,6 @@ def test_augmented_epochs_differ_and_resume_at_every_step(source, kinds, cache):
         assert_same(epoch(1, step), second[step:])
     # Validation and a plain dataset see pictures as they are.
     plain = Batches(source, image_size=16, batch_size=8)
-    val_ids = source.split_ids("validation")
     assert_same(arrays(batches.dataset(val_ids)), arrays(plain.dataset(val_ids)))
 
 
@@ -398,7 +399,7 @@ def test_a_fault_names_the_source_key(records_dir, tmp_path):
             source.store.record(int(source_id))
 
 
-def test_the_next_epoch_begins_at_once(source):
+def test_nothing_is_left_to_tf_datas_autotuning(source):
     # tf.data's autotuning, which is off, would hold it for as long as the last took.
     options = (
         Batches(source, image_size=8, batch_size=8)
@@ -408,3 +409,91 @@ def test_the_next_epoch_begins_at_once(source):
     assert options.autotune.enabled is False
     assert options.deterministic is True
     assert options.threading.private_threadpool_size >= 2
+
+
+def test_a_pass_that_is_broken_off_comes_again(records_dir, source):
+    dataset = input_fn(records_dir, "train", image_size=24, batch_size=8, seed=4)
+    train_ids = source.split_ids("train")
+    first = order.epoch_order(train_ids, 4, 0).tolist()
+    assert ids_of(source, dataset.take(1)) == first[:8]
+    late = iter(dataset)
+    for _ in range(4):
+        next(late)
+    assert ids_of(source, dataset) == first
+    assert len(list(late)) == 1  # ended behind another pass of the same epoch
+    assert ids_of(source, dataset) == order.epoch_order(train_ids, 4, 1).tolist()
+    for _ in zip(dataset, dataset, strict=True):  # side by side: both the third
+        pass
+    assert ids_of(source, dataset) == order.epoch_order(train_ids, 4, 3).tolist()
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="needs the extra jax")
+def test_keras_on_jax_sees_every_epoch_once(records_dir):
+    code = f"""
+import keras, numpy as np
+from tfpipe import input_fn
+assert keras.backend.backend() == "jax"
+data = input_fn({str(records_dir)!r}, "train", image_size=16, batch_size=8, seed=6)
+model = keras.Sequential([
+    keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2, activation="softmax")])
+model.compile(keras.optimizers.SGD(0.0), "categorical_crossentropy")
+val = input_fn({str(records_dir)!r}, "validation", image_size=16, batch_size=8)
+history = model.fit(data, validation_data=val, epochs=3, verbose=0, shuffle=False)
+assert len(history.history["val_loss"]) == 3
+# Three epochs are gone: the next pass is the fourth.
+third = input_fn(
+    {str(records_dir)!r}, "train", image_size=16, batch_size=8, seed=6, start_epoch=3)
+for (x, _), (a, _) in zip(data, third, strict=True):
+    np.testing.assert_array_equal(np.asarray(x), np.asarray(a))
+"""
+    subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        env={**os.environ, "KERAS_BACKEND": "jax"},
+    )
+
+
+def undecodable(records_dir, folder):
+    """Copy records with one validation picture whose bytes decode no more."""
+    shutil.copytree(records_dir, folder)
+    shard = min(folder.glob("*-validation.tfrecord-*"))
+    index = folder / "index" / f"{shard.name}.idx"
+    offset, size = map(int, index.read_text().splitlines()[2].split())
+    data = bytearray(shard.read_bytes())
+    block = bytes(data[offset : offset + size])
+    start = block.index(b"\xff\xd8")
+    payload = block[12:start] + b"\0" * 30 + block[start + 30 : -4]
+    data[offset : offset + size] = frame_record(payload)
+    shard.write_bytes(data)
+    return folder
+
+
+def test_a_picture_that_does_not_decode_is_named_with_its_key(records_dir, tmp_path):
+    source = Source(undecodable(records_dir, tmp_path / "records"))
+    batches = Batches(source, image_size=16, batch_size=4)
+    dataset = batches.dataset(source.split_ids("validation"))
+    words = r"record 2 of .*-validation.* at offset \d+ .* key is '(cat|dog)\.\d+\.jpg'"
+    with pytest.raises(tf.errors.OpError, match=words):
+        list(dataset)
+    # The trainer raises what was met, not what tf.data made of it.
+    with pytest.raises(ValueError, match=words), batches.loader.faults_by_name():
+        list(dataset)
+    with pytest.raises(RuntimeError, match="other"), batches.loader.faults_by_name():
+        raise RuntimeError("another fault")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
+        ({"image_size": 0}, "image_size must be at least 1, got 0"),
+        ({"start_epoch": -1}, "start_epoch must be at least 0, got -1"),
+        ({"train_examples": -5}, "train_examples must be at least 0, got -5"),
+        ({"augment": ("zoom",)}, "augment must be one of crop, flip, rotate, color"),
+        ({"dtype": "float16"}, "dtype must be one of float32, uint8, got 'float16'"),
+        ({"cache": "disk"}, "cache must be one of auto, memory, none, got 'disk'"),
+    ],
+)
+def test_wrong_numbers_and_words_are_named(records_dir, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        input_fn(records_dir, "train", **arguments)

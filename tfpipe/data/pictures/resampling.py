@@ -91,7 +91,12 @@ def _taps(starts: Any, counts: Any, weights: Any, total: int) -> Taps:
     )
 
 
-def resample(pixels: Pixels, size: int | Sequence[int], method: str = "area") -> Pixels:
+def resample(
+    pixels: Pixels,
+    size: int | Sequence[int],
+    method: str = "area",
+    out: Pixels | None = None,
+) -> Pixels:
     """Return a picture in another size.
 
     Args:
@@ -100,6 +105,7 @@ def resample(pixels: Pixels, size: int | Sequence[int], method: str = "area") ->
         size: (height, width) of the result, or the side of a square.
         method: "area", the mean over the area that a pixel covers, or "fast", linear
             between the nearest pixels.
+        out: where to write the result, back to back; None for a new array.
 
     Raises:
         ValueError: for another method, or too long a side.
@@ -115,7 +121,8 @@ def resample(pixels: Pixels, size: int | Sequence[int], method: str = "area") ->
         )
     taps = area_taps if method == "area" else linear_taps
     rows, columns = taps(pixels.shape[0], height), taps(pixels.shape[1], width)
-    out = np.empty((height, width, *pixels.shape[2:]), np.uint8)
+    if out is None:
+        out = np.empty((height, width, *pixels.shape[2:]), np.uint8)
     run = _run_compiled if _compiled() else _run_numpy
     run(pixels, rows, columns, out)
     return out

@@ -13,10 +13,12 @@ import math
 import mmap
 import os
 import threading
+import weakref
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tfpipe.base import machine
 from tfpipe.data.order import Ids
@@ -26,87 +28,115 @@ from tfpipe.data.streaming.choices import CACHES, check_choice
 SHARED_DIR = Path("/dev/shm")
 # Of the memory that is usable when a run begins.
 MEMORY_SHARE = 0.5
+TABLE_VERSION = 1  # of the layout, and of how tfpipe itself makes pixels
 
 
 class PictureCache:
-    """Places for `num_pictures` squares of uint8 [image_size, image_size, 3].
+    """Places for squares of uint8 [image_size, image_size, 3], by source id.
 
     Args:
-        facts: what decides the pixels; tables of equal facts are one.
-        num_pictures: one place each, by number.
+        facts: what decides the pixels; tables of equal facts and ids are one.
+        source_ids: of the pictures that have a place, in any order.
         image_size: side in pixels.
+
+    Raises:
+        OSError: if the system gives no memory.
     """
 
-    def __init__(
-        self, facts: dict[str, Any], num_pictures: int, image_size: int
-    ) -> None:
-        shape = (num_pictures, image_size, image_size, 3)
-        self._num_head_bytes = 4 * num_pictures
+    def __init__(self, facts: dict[str, Any], source_ids: Ids, image_size: int) -> None:
+        self._ids = np.unique(source_ids)
+        count = len(self._ids)
+        shape = (count, image_size, image_size, 3)
+        self._num_head_bytes = 16 * count
         num_bytes = self._num_head_bytes + math.prod(shape)
-        text = json.dumps([facts, shape], sort_keys=True)
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        self.path = SHARED_DIR / f"{_prefix()}{digest[:32]}"
+        self.path = table_path(facts, source_ids, image_size)
         self._table = _open_table(self.path, num_bytes, self._num_head_bytes)
+        self._owner = os.getpid()
         number = self._table.fileno() if self._table else -1
         # Pages are taken as they are first written.
-        memory = mmap.mmap(number, num_bytes)
-        # Label + 1 of the pictures that are there, 0 of the others.
-        self._marks = np.frombuffer(memory, np.int32, num_pictures)
+        flags = mmap.MAP_SHARED if self._table else mmap.MAP_PRIVATE
+        memory = mmap.mmap(number, num_bytes, flags)
+        # Label + 1 and source id of the pictures that are there, 0 of the others.
+        head = np.frombuffer(memory, np.int64, 2 * count).reshape(2, count)
+        self._marks, self._found = head
         whole = np.frombuffer(memory, np.uint8, offset=self._num_head_bytes)
         self._pictures = whole.reshape(shape)
         self._is_full = False
         # Besides its purpose a barrier: marks must not be seen before their pictures.
         self._lock = threading.Lock()
+        self._close_at_exit = weakref.finalize(
+            self, _close, self._table, self.path, self._owner
+        )
 
     @property
     def is_shared(self) -> bool:
         """Whether other processes can see the table."""
         return self._table is not None
 
-    def get(self, numbers: Ids, pictures: Pixels, labels: Ids) -> Ids:
-        """Copy the pictures that are there, and their labels, into place.
+    def get(
+        self, source_ids: Ids, pictures: Pixels, labels: Ids, found: Ids
+    ) -> NDArray[np.intp]:
+        """Copy the pictures that are there, their labels and source ids into place.
 
         Returns:
-            the positions in `numbers` of those that aren't, int64.
+            the positions in `source_ids` of those that aren't.
         """
+        places = self._places(source_ids)
         with self._lock:
-            marks = self._marks[numbers]
+            marks = self._marks[places]
         labels[:] = marks - 1
+        found[:] = self._found[places]
         missing = np.flatnonzero(marks == 0)
         if not len(missing):
-            np.take(self._pictures, numbers, axis=0, out=pictures)
+            # "clip": to check the places first, "raise" would copy it all once more.
+            np.take(self._pictures, places, axis=0, out=pictures, mode="clip")
         else:
             for position in np.flatnonzero(marks):
-                pictures[position] = self._pictures[numbers[position]]
+                pictures[position] = self._pictures[places[position]]
         return missing
 
-    def put(self, numbers: Ids, pictures: Pixels, labels: Ids) -> None:
+    def put(self, source_ids: Ids, pictures: Pixels, labels: Ids) -> None:
         """Keep pictures; one that two processes put at once is the same twice."""
         if self._is_full:
             return
+        places = self._places(source_ids)
         size = self._pictures[0].nbytes
-        for number, picture in zip(numbers, pictures, strict=True):
+        for place, picture in zip(places, pictures, strict=True):
             if self._table:
-                start = self._num_head_bytes + int(number) * size
+                start = self._num_head_bytes + int(place) * size
                 try:
                     # Without it shared memory that is full would kill the process.
                     os.posix_fallocate(self._table.fileno(), start, size)
                 except OSError:
                     self._is_full = True
                     return
-            self._pictures[number] = picture
+            self._pictures[place] = picture
+        self._found[places] = source_ids
         with self._lock:
-            self._marks[numbers] = labels + 1
+            self._marks[places] = labels + 1
+
+    def _places(self, source_ids: Ids) -> NDArray[np.intp]:
+        return np.searchsorted(self._ids, source_ids)
 
     def close(self) -> None:
         """Let go of the table, and remove it where nobody else holds it."""
-        if self._table and not self._table.closed:
-            _remove_unheld(self.path, self._table)
-            self._table.close()
+        self._close_at_exit()
 
-    def __del__(self) -> None:
-        if hasattr(self, "_table"):
-            self.close()
+
+def table_path(facts: dict[str, Any], source_ids: Ids, image_size: int) -> Path:
+    """Return where the table of these facts, pictures and size is shared."""
+    ids = hashlib.sha256(np.unique(source_ids).astype("<i8").tobytes()).hexdigest()
+    text = json.dumps([TABLE_VERSION, facts, ids, image_size], sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return SHARED_DIR / f"{_prefix()}{digest[:32]}"
+
+
+def _close(table: Any, path: Path, owner: int) -> None:
+    """Close a table; a forked child leaves its removal to the process that made it."""
+    if table and not table.closed:
+        if os.getpid() == owner:
+            _remove_unheld(path, table)
+        table.close()
 
 
 def _open_table(path: Path, num_bytes: int, num_head_bytes: int) -> Any:
@@ -120,13 +150,25 @@ def _open_table(path: Path, num_bytes: int, num_head_bytes: int) -> Any:
         if not path.exists() and _free_bytes() < num_bytes:
             return None
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        file = os.fdopen(os.open(path, flags, 0o600), "r+b")
+        try:
+            file = os.fdopen(os.open(path, flags, 0o600), "r+b")
+        except OSError:
+            return None  # somebody else's, or a folder that can't be written
         fcntl.flock(file, fcntl.LOCK_SH)
+        status = os.fstat(file.fileno())
+        if status.st_uid != os.getuid():
+            file.close()
+            return None
         # Whoever closed it last may have removed it meanwhile.
         with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
-                file.truncate(num_bytes)
-                os.posix_fallocate(file.fileno(), 0, num_head_bytes)
+            if os.path.samestat(status, path.stat()):
+                try:
+                    file.truncate(num_bytes)
+                    os.posix_fallocate(file.fileno(), 0, num_head_bytes)
+                except OSError:
+                    _remove_unheld(path, file)
+                    file.close()
+                    return None
                 return file
         file.close()
 
@@ -143,23 +185,29 @@ def _free_bytes() -> int:
 def _remove_unheld(path: Path, file: Any) -> None:
     with contextlib.suppress(OSError):
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        path.unlink()
+        # Never another's, of the same name, made since.
+        if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            path.unlink()
 
 
-def should_cache(asked: str, num_pictures: int, image_size: int, why_not: str) -> bool:
+def should_cache(
+    asked: str, num_pictures: int, image_size: int, why_not: str, path: Path
+) -> bool:
     """Tell whether to keep decoded pictures in memory.
 
     Args:
         asked: "auto", "memory" or "none".
         num_pictures, image_size: what the table would hold.
         why_not: why it can't help here, "" where it can.
+        path: where it would be shared; what another run has put there costs nothing.
 
     Raises:
         ValueError: if it was asked for and can't be, for memory or `why_not`.
     """
     check_choice("cache", asked, CACHES)
     needed = num_pictures * image_size**2 * 3
-    limit = MEMORY_SHARE * machine.usable_memory_bytes()
+    there = path.stat().st_blocks * 512 if path.exists() else 0
+    limit = MEMORY_SHARE * (machine.usable_memory_bytes() + there)
     if not why_not and needed > limit:
         why_not = (
             f"{num_pictures:,} pictures of {image_size} pixels take {needed / 1e9:.1f} "

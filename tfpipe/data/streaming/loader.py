@@ -4,17 +4,24 @@ Everything slow in a call (reading, decoding, resizing) lets go of Python's lock
 calls run side by side, and the training step beside them.
 """
 
+import concurrent.futures
 import contextlib
+import threading
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
+from tfpipe.base import machine
 from tfpipe.data.order import Ids
 from tfpipe.data.pictures.resampling import Pixels
 from tfpipe.data.streaming.augment import Augmentation
+from tfpipe.data.streaming.buffers import Buffers
 from tfpipe.data.streaming.cache import PictureCache
-from tfpipe.data.streaming.decoding import Decoding
+from tfpipe.data.streaming.decoding import Decoding, Scratch
 from tfpipe.data.streaming.store import RecordStore
+
+PART = 4  # pictures of an urgent batch that a core takes at a time
 
 
 class Loader:
@@ -33,10 +40,17 @@ class Loader:
         cache: PictureCache | None = None,
     ) -> None:
         self.store, self.decoding, self.cache = store, decoding, cache
-        self._fault_met: ValueError | None = None
+        self._buffers, self._local = Buffers(), threading.local()
+        self._urgent = threading.Lock()
+        self._faults: list[ValueError] = []
 
     def load(
-        self, source_ids: Ids, epoch: int = 0, augmentation: Augmentation | None = None
+        self,
+        source_ids: Ids,
+        epoch: int = 0,
+        augmentation: Augmentation | None = None,
+        *,
+        is_urgent: bool = False,
     ) -> tuple[Pixels, Ids, Ids]:
         """Return a batch.
 
@@ -44,6 +58,8 @@ class Loader:
             source_ids: int64 [n].
             epoch: 0-based; decides with the augmentation what is done to a picture.
             augmentation: None for pictures as they are.
+            is_urgent: whether all cores share in the work, where otherwise each has a
+                batch of its own, which takes longer for one and less for all.
 
         Returns:
             pictures uint8 [n, image_size, image_size, 3]; labels int64 [n]; source ids
@@ -53,39 +69,80 @@ class Loader:
             ValueError: for a damaged record, by shard, number, offset and source.
         """
         try:
-            return self._load(source_ids, epoch, augmentation)
+            return self._load(source_ids, epoch, augmentation, is_urgent)
         except ValueError as error:
-            self._fault_met = error
+            self._faults.append(error)
             raise
 
     def _load(
-        self, source_ids: Ids, epoch: int, augmentation: Augmentation | None
+        self,
+        source_ids: Ids,
+        epoch: int,
+        augmentation: Augmentation | None,
+        is_urgent: bool,
     ) -> tuple[Pixels, Ids, Ids]:
         count, size = len(source_ids), self.decoding.image_size
-        pictures = np.empty((count, size, size, 3), np.uint8)
+        pictures = self._buffers.take((count, size, size, 3), np.uint8)
         labels, found = np.empty(count, np.int64), source_ids.copy()
         draws = augmentation.draws(source_ids, epoch) if augmentation else None
         missing = np.arange(count)
         if self.cache:
-            missing = self.cache.get(source_ids, pictures, labels)
-        if len(missing):
-            rows = self.store.samples(source_ids[missing])
-            encoded, labels[missing], found[missing] = rows
-            for position, data in zip(missing, encoded, strict=True):
-                try:
-                    pixels = self.decoding.source_pixels(data)
-                except ValueError as error:
-                    fault = self.store.fault(int(source_ids[position]), str(error))
-                    raise fault from None
-                if augmentation and draws is not None:
-                    pixels = augmentation.crop(pixels, draws[position])
-                pictures[position] = self.decoding.square(pixels)
-            if self.cache:
-                self.cache.put(found[missing], pictures[missing], labels[missing])
-        if augmentation and draws is not None:
-            for place, draw in enumerate(draws):
-                pictures[place] = augmentation.change(pictures[place], draw)
+            missing = self.cache.get(source_ids, pictures, labels, found)
+
+        def work(positions: Ids) -> None:
+            here = positions[np.isin(positions, missing)]
+            if len(here):
+                rows = self.store.samples(source_ids[here])
+                encoded, labels[here], found[here] = rows
+                for position, data in zip(here, encoded, strict=True):
+                    draw = None if draws is None else draws[position]
+                    try:
+                        self._decode(data, pictures[position], augmentation, draw)
+                    except ValueError as error:
+                        source_id = int(source_ids[position])
+                        key = self.store.record(source_id).file_name
+                        what = f"{error} (its key is {key!r})"
+                        raise self.store.fault(source_id, what) from None
+                if self.cache:
+                    self.cache.put(found[here], pictures[here], labels[here])
+            if augmentation and draws is not None:
+                for place in positions:
+                    changed = augmentation.change(pictures[place], draws[place])
+                    pictures[place] = changed
+
+        if is_urgent:
+            threads = concurrent.futures.ThreadPoolExecutor(machine.usable_cores())
+            with self._urgent, threads:
+                parts = np.array_split(np.arange(count), -(-count // PART))
+                list(threads.map(work, parts))
+        else:
+            with self._urgent:  # let an urgent batch have all cores
+                pass
+            work(np.arange(count))
         return pictures, labels, found
+
+    def _decode(
+        self,
+        encoded: bytes,
+        out: Pixels,
+        augmentation: Augmentation | None,
+        draw: NDArray[np.float64] | None,
+    ) -> None:
+        if not hasattr(self._local, "scratch"):
+            self._local.scratch = Scratch()
+        scratch = self._local.scratch
+        if augmentation and draw is not None and augmentation.needs_source:
+            # Whole: a part of a reduced picture could be smaller than what is asked.
+            pixels = self.decoding.source_pixels(encoded, scratch, is_whole=True)
+            self.decoding.square_into(augmentation.crop(pixels, draw), out)
+        else:
+            self.decoding.decode_into(encoded, out, scratch)
+
+    def scale(self, pictures: Pixels) -> NDArray[np.float32]:
+        """Return pictures as float32 in [0, 1]: each value divided by 255."""
+        scaled = self._buffers.take(pictures.shape, np.float32)
+        np.divide(pictures, np.float32(255), out=scaled, dtype=np.float32)
+        return scaled
 
     @contextlib.contextmanager
     def faults_by_name(self) -> Iterator[None]:
@@ -93,6 +150,8 @@ class Loader:
         try:
             yield
         except Exception as error:
-            if self._fault_met and error is not self._fault_met:
-                raise self._fault_met from None
+            for fault in self._faults:
+                # Of several calls at once another may have met a fault since.
+                if fault is not error and str(fault) in str(error):
+                    raise fault from None
             raise

@@ -1,13 +1,12 @@
 """Stream batches from records: `input_fn` and the one epoch it stands on.
 
     from tfpipe import input_fn
-    model.fit(input_fn("records", "train", image_size=64), epochs=5)
+    model.fit(input_fn("records", "train", image_size=64), epochs=5, shuffle=False)
 
 tf.data carries the batches; what is in them comes out of `loader`, whole batches at a
 time, in a fixed number of parallel calls. Pictures stay uint8 until the batch is made.
 """
 
-import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from tfpipe.data.order import Ids
 from tfpipe.data.pictures.codecs import codec_versions
 from tfpipe.data.storing import Storing
 from tfpipe.data.streaming.augment import Augmentation
-from tfpipe.data.streaming.cache import PictureCache, should_cache
+from tfpipe.data.streaming.cache import PictureCache, should_cache, table_path
 from tfpipe.data.streaming.choices import DTYPES, check_choice
 from tfpipe.data.streaming.decoding import Decoding
 from tfpipe.data.streaming.loader import Loader
@@ -54,7 +53,9 @@ def input_fn(
     Elements are (pictures float32 [batch, image_size, image_size, 3] in [0, 1],
     one-hot labels float32 [batch, classes]). The last batch may be smaller; the
     number of batches is known. Each pass over "train" is the next epoch, with its own
-    order; every pass over another split is the same, in the records' order.
+    order; one that is broken off before its last batch (a look, Keras's build of a
+    model) comes again. Every pass over another split is the same, in the records'
+    order.
 
     Args:
         records_dir: a finished records folder.
@@ -84,6 +85,14 @@ def input_fn(
         ValueError: for a folder that is no finished dataset, an unknown split, or
             more examples than there are.
     """
+    for name, number, least in (
+        ("image_size", image_size, 1),
+        ("batch_size", batch_size, 1),
+        ("start_epoch", start_epoch, 0),
+        ("train_examples", train_examples, 0),
+    ):
+        if number < least:
+            raise ValueError(f"{name} must be at least {least}, got {number}")
     source = Source(
         records_dir,
         fetch=fetch,
@@ -96,21 +105,25 @@ def input_fn(
         image_size=image_size,
         batch_size=batch_size,
         resize=resize,
-        augmentation=Augmentation(kinds=tuple(augment), seed=seed),
+        augmentation=Augmentation(
+            kinds=tuple(augment) if split == "train" else (), seed=seed
+        ),
         cache=cache,
-        num_cached=len(ids),
+        cached_ids=ids,
         dtype=dtype,
     )
     if split != "train":
         return batches.dataset(ids)
-    epochs = itertools.count(start_epoch)
+    epoch = start_epoch
 
-    def next_epoch() -> tuple[Ids, int]:
-        epoch = next(epochs)
+    def draw() -> tuple[Ids, int]:
         return order.epoch_order(ids, seed, epoch), epoch
 
-    # The function runs once an iterator, so that each pass draws the next epoch.
-    return batches.dataset_from(next_epoch, len(ids))
+    def end(drawn: int) -> None:
+        nonlocal epoch
+        epoch = max(epoch, drawn + 1)  # passes side by side are one epoch
+
+    return batches.dataset_from(draw, len(ids), end)
 
 
 class Source:
@@ -174,7 +187,7 @@ class Batches:
         image_size, batch_size, resize, dtype: as for `input_fn`.
         augmentation: of epochs; `dataset` never augments.
         cache: as for `input_fn`.
-        num_cached: pictures that will be asked for, by which "auto" decides.
+        cached_ids: of the pictures that are worth keeping; None for none.
         decoder: "turbo" or "tensorflow"; the pixels are the same.
     """
 
@@ -187,7 +200,7 @@ class Batches:
         resize: str = "area",
         augmentation: Augmentation | None = None,
         cache: str = "none",
-        num_cached: int = 0,
+        cached_ids: Ids | None = None,
         dtype: str = "float32",
         decoder: str = "turbo",
     ) -> None:
@@ -208,14 +221,15 @@ class Batches:
         elif self.augmentation and self.augmentation.needs_source:
             why_not = "crops are taken from pictures in their own size"
         table = None
-        if should_cache(cache, num_cached, image_size, why_not):
+        if cached_ids is not None:
             facts = {
                 "records": source.manifest.fingerprint,
                 "resize": resize,
                 "codecs": codec_versions(),
             }
-            num_records = sum(source.manifest.split_sizes.values())
-            table = PictureCache(facts, num_records, image_size)
+            path = table_path(facts, cached_ids, image_size)
+            if should_cache(cache, len(cached_ids), image_size, why_not, path):
+                table = PictureCache(facts, cached_ids, image_size)
         self.loader = Loader(source.store, decoding, table)
         self.source, self.dtype = source, dtype
         self.image_size, self.batch_size = image_size, batch_size
@@ -229,10 +243,13 @@ class Batches:
         storing, size = self.source.storing, self.image_size
         if self.loader.cache:
             return "it comes out of memory already: the model is faster still"
+        if self.augmentation and self.augmentation.needs_source:
+            return "without crop, pictures could be kept decoded (--cache=memory)"
         if storing.image_size != size:
             return (
-                f"records of this size (make_records --image_size={size}) need no "
-                "resizing, and with --encoding=raw no decoding"
+                f"--cache=memory decodes each picture once; records of this size "
+                f"(make_records --image_size={size}) need no resizing, and with "
+                "--encoding=raw no decoding"
             )
         if storing.encoding != "raw":
             return (
@@ -265,54 +282,87 @@ class Batches:
 
     def dataset_from(
         self,
-        next_epoch: Callable[[], tuple[Ids, int]],
+        draw: Callable[[], tuple[Ids, int]],
         num_ids: int,
+        end: Callable[[int], None] | None = None,
         *,
         with_ids: bool = False,
     ) -> Any:
         """Return the batches of the ids and the epoch that each pass draws.
 
-        Pictures of epoch -1 are not augmented.
+        Args:
+            draw: called when a pass begins. Pictures of epoch -1 are not augmented.
+            num_ids: how many ids it gives.
+            end: called with its epoch when the last batch of a pass is delivered.
+            with_ids: as for `dataset`.
         """
         # One more than cores: a call that waits for Python's lock leaves none idle.
         num_calls = machine.usable_cores() + 1
         size, num_classes = self.image_size, self.source.num_classes
 
-        def draw(_: Any) -> Any:
+        def begin(_: Any) -> Any:
             ids, epoch = tf.numpy_function(
-                lambda: _with_epoch(next_epoch()), [], [tf.int64, tf.int64]
+                lambda: _with_epoch(draw()), [], [tf.int64, tf.int64]
             )
             ids.set_shape([num_ids])
             epoch.set_shape([])
             epochs = tf.data.Dataset.from_tensors(epoch).repeat()
-            return tf.data.Dataset.zip(
-                tf.data.Dataset.from_tensor_slices(ids).batch(self.batch_size), epochs
-            )
+            batches = tf.data.Dataset.from_tensor_slices(ids).batch(self.batch_size)
+            return tf.data.Dataset.zip(batches, epochs).enumerate()
 
-        def load(ids: Any, epoch: Any) -> Any:
-            kinds = [tf.uint8, tf.int64, tf.int64]
-            pictures, labels, found = tf.numpy_function(self._load, [ids, epoch], kinds)
+        def load(index: Any, ids_and_epoch: Any) -> Any:
+            kinds = [tf.as_dtype(self.dtype), tf.int64, tf.int64]
+            # A pass begins when its first batch is there: all cores are for that.
+            arguments = [*ids_and_epoch, tf.equal(index, 0)]
+            pictures, labels, found = tf.numpy_function(self._load, arguments, kinds)
             pictures.set_shape([None, size, size, 3])
             labels.set_shape([None])
             found.set_shape([None])
-            if self.dtype == "float32":
-                pictures = tf.cast(pictures, tf.float32) / 255.0
             one_hot = tf.one_hot(labels, num_classes)
-            return (pictures, one_hot, found) if with_ids else (pictures, one_hot)
+            batch = (pictures, one_hot, found) if with_ids else (pictures, one_hot)
+            return (batch, ids_and_epoch[1]) if end else batch
 
         num_batches = -(-num_ids // self.batch_size)
         dataset = (
             tf.data.Dataset.range(1)
-            .flat_map(draw)
+            .flat_map(begin)
             .map(load, num_parallel_calls=num_calls, deterministic=True)
             .apply(tf.data.experimental.assert_cardinality(num_batches))
             .prefetch(PREFETCH_BATCHES)
         )
+        if end:
+            dataset = _watch_end(dataset, num_batches, end)
         return dataset.with_options(_options(num_calls))
 
-    def _load(self, ids: Ids, epoch: int) -> tuple[Any, Ids, Ids]:
+    def _load(self, ids: Ids, epoch: int, is_first: bool) -> tuple[Any, Ids, Ids]:
         augmentation = self.augmentation if epoch >= 0 else None
-        return self.loader.load(ids, int(epoch), augmentation)
+        pictures, labels, found = self.loader.load(
+            ids, int(epoch), augmentation, is_urgent=bool(is_first)
+        )
+        if self.dtype == "float32":
+            return self.loader.scale(pictures), labels, found
+        return pictures, labels, found
+
+
+def _watch_end(dataset: Any, num_batches: int, end: Callable[[int], None]) -> Any:
+    """Call `end` when the last batch is asked for, not when it is made beforehand."""
+
+    def call(epoch: Any) -> Any:
+        end(int(epoch))
+        return np.int64(0)
+
+    def watch(index: Any, batch_and_epoch: Any) -> Any:
+        batch, epoch = batch_and_epoch
+        is_last = tf.equal(index, num_batches - 1)
+        called = tf.cond(
+            is_last,
+            lambda: tf.ensure_shape(tf.numpy_function(call, [epoch], tf.int64), []),
+            lambda: tf.constant(0, tf.int64),
+        )
+        with tf.control_dependencies([called]):
+            return tf.nest.map_structure(tf.identity, batch)
+
+    return dataset.enumerate().map(watch)
 
 
 def _with_epoch(drawn: tuple[Ids, int]) -> tuple[Ids, Any]:
@@ -330,4 +380,6 @@ def _options(num_threads: int) -> Any:
     options.threading.private_threadpool_size = num_threads
     options.threading.max_intra_op_parallelism = 1
     options.experimental_warm_start = False
+    # A prefetch behind the last step would count a pass as ended before it is.
+    options.experimental_optimization.inject_prefetch = False
     return options

@@ -59,16 +59,18 @@ def other_splits(
     sizes = store.manifest.split_sizes
     total = sum(sizes.values())
     names = [name for name, size in sizes.items() for _ in range(size)]
-    records = [store.record(source_id) for source_id in range(total)]
-    labels = [record.label for record in records]
+    rows = []
+    for source_id in range(total):
+        record = store.record(source_id)  # its picture isn't kept
+        rows.append((record.file_name, record.label, record.sha256, record.group or ""))
+    keys, labels, contents, groups = (
+        list(column) for column in zip(*rows, strict=True)
+    )
     allotment = allot(
         # The rank is a hash of the key; another seed makes another key of it.
-        [_key(record.file_name, split_seed) for record in records],
+        [_key(key, split_seed) for key in keys],
         labels,
-        splits.find_groups(
-            [record.sha256 for record in records],
-            [record.group or "" for record in records],
-        ),
+        splits.find_groups(contents, groups),
         given=["test" if name == "test" else "" for name in names],
         validation_split=validation_split or sizes["validation"] / total,
         is_extension=True,

@@ -5,6 +5,7 @@ import contextlib
 import glob
 import itertools
 import os
+import threading
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -61,7 +62,9 @@ class RecordStore:
             fits = total <= MEMORY_SHARE * machine.usable_memory_bytes()
             fetch = "memory" if fits else "file"
         self.fetch_mode = fetch
-        self._descriptors = [os.open(path, os.O_RDONLY) for path in self._paths]
+        paths = self._paths if fetch == "file" else []
+        self._descriptors = [os.open(path, os.O_RDONLY) for path in paths]
+        self._lock = threading.Lock()
         # Filled as they are first touched: who only evaluates loads no train shard.
         self._loaded: dict[int, bytes] = {}
 
@@ -120,8 +123,9 @@ class RecordStore:
     def _read(self, shard: int, offset: int, size: int) -> bytes:
         if self.fetch_mode == "file":
             return os.pread(self._descriptors[shard], size, offset)
-        if shard not in self._loaded:
-            self._loaded[shard] = self._paths[shard].read_bytes()
+        with self._lock:
+            if shard not in self._loaded:
+                self._loaded[shard] = self._paths[shard].read_bytes()
         return self._loaded[shard][offset : offset + size]
 
 
