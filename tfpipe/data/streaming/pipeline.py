@@ -40,7 +40,7 @@ def input_fn(
     seed: int = 0,
     start_epoch: int = 0,
     resize: str = "area",
-    augment: Sequence[str] = (),
+    augment: str | Sequence[str] = (),
     train_examples: int = 0,
     validation_split: float = 0.0,
     split_seed: int = 0,
@@ -67,7 +67,8 @@ def input_fn(
         resize: "area" (the exact mean over the area of a pixel), "bilinear" (Pillow's,
             antialiased) or "fast" (bilinear, aliased).
         augment: what is done to train pictures, other in every epoch: some of "crop",
-            "flip", "rotate" and "color". Other splits are never augmented.
+            "flip", "rotate" and "color", as a list or "crop,flip". Other splits are
+            never augmented.
         train_examples: use this many pictures of "train" with class shares kept; 0:
             all.
         validation_split: another fraction of all records for validation than was
@@ -90,9 +91,11 @@ def input_fn(
         ("batch_size", batch_size, 1),
         ("start_epoch", start_epoch, 0),
         ("train_examples", train_examples, 0),
+        ("split_seed", split_seed, 0),
     ):
         if number < least:
             raise ValueError(f"{name} must be at least {least}, got {number}")
+    kinds = augment.split(",") if isinstance(augment, str) else augment
     source = Source(
         records_dir,
         fetch=fetch,
@@ -106,7 +109,7 @@ def input_fn(
         batch_size=batch_size,
         resize=resize,
         augmentation=Augmentation(
-            kinds=tuple(augment) if split == "train" else (), seed=seed
+            kinds=tuple(kinds) if split == "train" else (), seed=seed
         ),
         cache=cache,
         cached_ids=ids,

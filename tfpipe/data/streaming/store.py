@@ -2,7 +2,6 @@
 
 import bisect
 import contextlib
-import glob
 import itertools
 import os
 import threading
@@ -136,8 +135,7 @@ def _refuse_others(manifest: Manifest) -> None:
         ValueError: naming them.
     """
     own = {shard.file_name for shard in manifest.shards}
-    pattern = f"{glob.escape(manifest.dataset_name)}-*.tfrecord-*"
-    found = {path.name for path in manifest.records_dir.glob(pattern)}
+    found = {path.name for path in manifest.records_dir.glob("*.tfrecord-*")}
     if found - own:
         raise ValueError(
             f"shards in {manifest.records_dir} must be the {len(own)} that its "
