@@ -61,7 +61,8 @@ def measure(options: dict[str, Any]) -> dict[str, float]:
     """Iterate in this process; return seconds and bytes."""
     import tensorflow as tf  # its import isn't the input's time
 
-    from tfpipe.data.streaming.pipeline import Batches, Source
+    from tfpipe.data.streaming.pipeline import Batches
+    from tfpipe.data.streaming.source import Source
 
     before = peak_bytes()
     start = time.perf_counter()

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from tfpipe.base import machine
-from tfpipe.data.streaming.pipeline import Source
+from tfpipe.data.streaming.source import Source
 from tfpipe.training import catalog, models, promise, run_folder
 from tfpipe.training import config as run_config
 from tfpipe.training.config import RunConfig

@@ -19,7 +19,8 @@ from tfpipe.base.progress import Progress, format_seconds
 from tfpipe.base.signals import postponed_signals
 from tfpipe.data import order
 from tfpipe.data.streaming.augment import Augmentation
-from tfpipe.data.streaming.pipeline import Batches, Source
+from tfpipe.data.streaming.pipeline import Batches
+from tfpipe.data.streaming.source import Source
 from tfpipe.training import (
     catalog,
     measure,
@@ -38,7 +39,6 @@ from tfpipe.training.run_folder import RunRecord
 from tfpipe.training.writer import RunWriter
 
 Say = Callable[[str], None]
-MIN_JUDGED_STEPS = 10
 LOGGED = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 
@@ -222,7 +222,7 @@ class _Run:
 
     def _judge_pace(self) -> dict[str, float]:
         """Say what set the pace of this session's training."""
-        if self.clock.num_steps < MIN_JUDGED_STEPS:
+        if self.clock.num_steps < verdict.LEAST_STEPS:
             return {}
         epoch = self.batches.epoch_dataset(
             self.train_ids, seed=self.config.run.seed, epoch=0

@@ -6,6 +6,7 @@ from typing import Any
 
 # From this share of waiting on, faster input would be noticed.
 NOTICED_SHARE = 0.03
+LEAST_STEPS = 10  # fewer say nothing
 PROBE_SECONDS, PROBE_BATCHES = 2.0, 100
 
 

@@ -16,6 +16,10 @@ NUMBERS = np.array([50, 10, 30])
 LABELS = np.array([1, 0, 300])
 
 
+def open_table(facts, ids=IDS):
+    return PictureCache(cache.table_path(facts, ids, 8), ids, 8)
+
+
 def pictures(count, size=8):
     generator = np.random.default_rng(0)
     return generator.integers(0, 256, (count, size, size, 3), np.uint8)
@@ -31,7 +35,7 @@ def get(table, numbers):
 
 
 def test_what_was_put_is_found_by_its_number():
-    table, kept = PictureCache({"a": 1}, IDS, 8), pictures(3)
+    table, kept = open_table({"a": 1}), pictures(3)
     missing, _, _ = get(table, NUMBERS)
     assert missing.tolist() == [0, 1, 2]
     table.put(NUMBERS, kept, LABELS)
@@ -46,8 +50,8 @@ def test_what_was_put_is_found_by_its_number():
 
 
 def test_tables_of_equal_facts_are_one_and_of_others_are_not(shared_dir):
-    one, kept = PictureCache({"a": 1}, IDS, 8), pictures(3)
-    same, other = PictureCache({"a": 1}, IDS, 8), PictureCache({"a": 2}, IDS, 8)
+    one, kept = open_table({"a": 1}), pictures(3)
+    same, other = open_table({"a": 1}), open_table({"a": 2})
     assert one.is_shared
     one.put(NUMBERS, kept, LABELS)
     assert get(same, NUMBERS)[0].tolist() == []
@@ -57,11 +61,11 @@ def test_tables_of_equal_facts_are_one_and_of_others_are_not(shared_dir):
 
 def put_elsewhere(folder, kept):
     cache.SHARED_DIR = folder
-    PictureCache({"a": 1}, IDS, 8).put(NUMBERS, kept, LABELS)
+    open_table({"a": 1}).put(NUMBERS, kept, LABELS)
 
 
 def test_another_process_finds_them(shared_dir):
-    table, kept = PictureCache({"a": 1}, IDS, 8), pictures(3)
+    table, kept = open_table({"a": 1}), pictures(3)
     process = multiprocessing.get_context("spawn").Process(
         target=put_elsewhere, args=(shared_dir, kept)
     )
@@ -73,7 +77,7 @@ def test_another_process_finds_them(shared_dir):
 
 
 def test_the_last_to_close_removes_the_table(shared_dir):
-    one, other = PictureCache({}, IDS, 8), PictureCache({}, IDS, 8)
+    one, other = open_table({}), open_table({})
     one.close()
     one.close()
     assert one.path.exists()
@@ -89,18 +93,19 @@ def test_what_a_killed_process_left_is_removed_by_the_next(shared_dir):
         "import numpy as np\n"
         "from tfpipe.data.streaming import cache\n"
         f"cache.SHARED_DIR = Path({os.fspath(shared_dir)!r})\n"
-        "table = cache.PictureCache({'of': 'the killed'}, np.arange(6), 8)\n"
+        "path = cache.table_path({'of': 'the killed'}, np.arange(6), 8)\n"
+        "table = cache.PictureCache(path, np.arange(6), 8)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     done = subprocess.run([sys.executable, "-c", code])
     assert done.returncode == -signal.SIGKILL
     assert len(list(shared_dir.iterdir())) == 1
-    PictureCache({}, IDS, 8).close()
+    open_table({}).close()
     assert list(shared_dir.iterdir()) == []
 
 
 def test_full_shared_memory_ends_the_keeping_and_nothing_else(monkeypatch):
-    table, kept = PictureCache({}, IDS, 8), pictures(3)
+    table, kept = open_table({}), pictures(3)
 
     def full(*_):
         raise OSError("no space left on device")
@@ -125,7 +130,7 @@ def test_without_shared_memory_it_is_this_process_own(shared_dir, monkeypatch, w
         uid = os.getuid()
         uids = iter([uid, uid, uid + 1])  # of the names, and of the file's owner
         monkeypatch.setattr(os, "getuid", lambda: next(uids, uid))
-    table, kept = PictureCache({}, IDS, 8), pictures(3)
+    table, kept = open_table({}), pictures(3)
     monkeypatch.undo()
     assert not table.is_shared
     table.put(NUMBERS, kept, LABELS)
@@ -137,7 +142,7 @@ def refuse(*_):
 
 
 def test_a_forked_child_leaves_its_parents_table(shared_dir):
-    table = PictureCache({}, IDS, 8)
+    table = open_table({})
     child = os.fork()
     if not child:
         table.close()
@@ -149,20 +154,20 @@ def test_a_forked_child_leaves_its_parents_table(shared_dir):
 
 
 def test_a_table_that_was_made_since_is_not_removed(shared_dir):
-    old = PictureCache({}, IDS, 8)
+    old = open_table({})
     old.path.unlink()
-    new = PictureCache({}, IDS, 8)
+    new = open_table({})
     old.close()
     assert new.path.exists()
 
 
 def test_there_is_room_for_what_is_asked_for_alone(shared_dir):
-    few = PictureCache({}, np.array([1_000_000_007, 5]), 8)
+    few = open_table({}, np.array([1_000_000_007, 5]))
     few.put(np.array([1_000_000_007]), pictures(1), np.array([3]))
     missing, _, labels = get(few, np.array([5, 1_000_000_007]))
     assert (missing.tolist(), labels[1]) == ([0], 3)
     assert few.path.stat().st_size < 1000
-    assert few.path != PictureCache({}, np.array([5, 6]), 8).path
+    assert few.path != open_table({}, np.array([5, 6])).path
 
 
 def test_whether_to_keep_pictures(monkeypatch, tmp_path):

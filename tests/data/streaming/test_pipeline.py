@@ -17,7 +17,8 @@ from tfpipe.data.records import frame_record
 from tfpipe.data.storing import Storing
 from tfpipe.data.streaming import pipeline
 from tfpipe.data.streaming.augment import Augmentation
-from tfpipe.data.streaming.pipeline import Batches, Source, input_fn
+from tfpipe.data.streaming.pipeline import Batches, input_fn
+from tfpipe.data.streaming.source import Source
 
 NUM_TRAIN, NUM_VALIDATION = 39, 13
 

@@ -3,8 +3,9 @@ import collections
 import numpy as np
 import pytest
 
-from tfpipe.data.streaming.pipeline import Batches, Source, input_fn
+from tfpipe.data.streaming.pipeline import Batches, input_fn
 from tfpipe.data.streaming.resplit import other_splits, stored_splits
+from tfpipe.data.streaming.source import Source
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ class PictureCache:
     """Places for squares of uint8 [image_size, image_size, 3], by source id.
 
     Args:
-        facts: what decides the pixels; tables of equal facts and ids are one.
+        path: of `table_path`, for these pictures and this size.
         source_ids: of the pictures that have a place, in any order.
         image_size: side in pixels.
 
@@ -43,15 +43,14 @@ class PictureCache:
         OSError: if the system gives no memory.
     """
 
-    def __init__(self, facts: dict[str, Any], source_ids: Ids, image_size: int) -> None:
+    def __init__(self, path: Path, source_ids: Ids, image_size: int) -> None:
         self._ids = np.unique(source_ids)
         count = len(self._ids)
         shape = (count, image_size, image_size, 3)
         self._num_head_bytes = 16 * count
         num_bytes = self._num_head_bytes + math.prod(shape)
-        self.path = table_path(facts, source_ids, image_size)
-        self._table = _open_table(self.path, num_bytes, self._num_head_bytes)
-        self._owner = os.getpid()
+        self.path = path
+        self._table = _open_table(path, num_bytes, self._num_head_bytes)
         number = self._table.fileno() if self._table else -1
         # Pages are taken as they are first written.
         flags = mmap.MAP_SHARED if self._table else mmap.MAP_PRIVATE
@@ -65,7 +64,7 @@ class PictureCache:
         # Besides its purpose a barrier: marks must not be seen before their pictures.
         self._lock = threading.Lock()
         self._close_at_exit = weakref.finalize(
-            self, _close, self._table, self.path, self._owner
+            self, _close, self._table, path, os.getpid()
         )
 
     @property
@@ -124,7 +123,13 @@ class PictureCache:
 
 
 def table_path(facts: dict[str, Any], source_ids: Ids, image_size: int) -> Path:
-    """Return where the table of these facts, pictures and size is shared."""
+    """Return where a table is shared; one of equal facts, pictures and size is one.
+
+    Args:
+        facts: what decides the pixels.
+        source_ids: of the pictures, in any order.
+        image_size: side in pixels.
+    """
     ids = hashlib.sha256(np.unique(source_ids).astype("<i8").tobytes()).hexdigest()
     text = json.dumps([TABLE_VERSION, facts, ids, image_size], sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()

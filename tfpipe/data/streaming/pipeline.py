@@ -16,17 +16,14 @@ import tensorflow as tf
 
 from tfpipe.base import machine
 from tfpipe.data import order
-from tfpipe.data.manifest import Manifest, read_manifest
 from tfpipe.data.order import Ids
 from tfpipe.data.pictures.codecs import codec_versions
-from tfpipe.data.storing import Storing
 from tfpipe.data.streaming.augment import Augmentation
 from tfpipe.data.streaming.cache import PictureCache, should_cache, table_path
 from tfpipe.data.streaming.choices import DTYPES, check_choice
 from tfpipe.data.streaming.decoding import Decoding
 from tfpipe.data.streaming.loader import Loader
-from tfpipe.data.streaming.resplit import other_splits, stored_splits
-from tfpipe.data.streaming.store import RecordStore
+from tfpipe.data.streaming.source import Source
 
 PREFETCH_BATCHES = 2
 
@@ -129,59 +126,6 @@ def input_fn(
     return batches.dataset_from(draw, len(ids), end)
 
 
-class Source:
-    """An opened records folder: its manifest, splits, and bytes by position.
-
-    Args:
-        records_dir: a finished records folder.
-        fetch: as for `input_fn`.
-        validation_split, split_seed: as for `input_fn`.
-    """
-
-    def __init__(
-        self,
-        records_dir: str | Path,
-        *,
-        fetch: str = "auto",
-        validation_split: float = 0.0,
-        split_seed: int = 0,
-    ) -> None:
-        self.manifest: Manifest = read_manifest(records_dir)
-        self.storing = Storing.from_facts(self.manifest.settings)
-        self.store = RecordStore(self.manifest, fetch=fetch)
-        if validation_split or split_seed:
-            self.splits = other_splits(self.store, validation_split, split_seed)
-        else:
-            self.splits = stored_splits(self.manifest)
-
-    @property
-    def num_classes(self) -> int:
-        """The number of classes."""
-        return len(self.manifest.class_names)
-
-    def split_ids(self, split: str, num_examples: int = 0) -> Ids:
-        """Return the source ids of a split, int64.
-
-        A prefix of `num_examples` of them keeps the class shares, each class within
-        one picture, because their order interleaves the classes.
-
-        Raises:
-            ValueError: for an unknown split or more examples than it has.
-        """
-        if split not in self.splits:
-            raise ValueError(
-                f"split must be one of {', '.join(self.splits)}, got {split!r}; "
-                "splits are made by make_records"
-            )
-        ids = self.splits[split].ids
-        if num_examples > len(ids):
-            raise ValueError(
-                f"train_examples must be at most {len(ids):,}, which the "
-                f"{split} split holds, got {num_examples:,}"
-            )
-        return ids[: num_examples or len(ids)]
-
-
 class Batches:
     """Source ids in, decoded batches out: one way for training and evaluation.
 
@@ -232,7 +176,7 @@ class Batches:
             }
             path = table_path(facts, cached_ids, image_size)
             if should_cache(cache, len(cached_ids), image_size, why_not, path):
-                table = PictureCache(facts, cached_ids, image_size)
+                table = PictureCache(path, cached_ids, image_size)
         self.loader = Loader(source.store, decoding, table)
         self.source, self.dtype = source, dtype
         self.image_size, self.batch_size = image_size, batch_size
