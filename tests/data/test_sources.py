@@ -434,6 +434,10 @@ def test_a_list_of_absurd_length_is_not_read(lay, tmp_path):
     os.truncate(folder / "l.csv", 1 << 29)
     with pytest.raises(ValueError, match="536,870,912 bytes, above 268,435,456 for l"):
         list_pictures(folder, tmp_path / "spool")
+    # One that is no list of labels is no matter, however long.
+    (folder / "l.csv").write_bytes(b"weather,wind\n")
+    os.truncate(folder / "l.csv", 1 << 29)
+    assert list(list_pictures(folder, tmp_path / "spool").places) == ["cat.0.jpg"]
 
 
 def test_what_is_no_file_is_counted(lay, tmp_path):

@@ -55,15 +55,22 @@ def is_table_name(name: str) -> bool:
 
 def looks_like_table(place: Place, name: str) -> bool:
     """Tell by its first line whether a CSV or TSV has the columns of a list."""
-    if place.size > MAX_TABLE_BYTES:
-        raise ValueError(f"{place.size:,} bytes, above {MAX_TABLE_BYTES:,}")
     head = dataclasses.replace(place, size=min(place.size, HEAD_BYTES))
     try:
         data = head.read() if head.size else b""
     except ValueError:  # packed: only the whole can be read
+        _check_size(place)
         data = place.read()
     first = data.partition(b"\n")[0].decode("utf-8-sig", "replace")
-    return set(_REQUIRED) <= set(_columns([first], name))
+    is_table = set(_REQUIRED) <= set(_columns([first], name))
+    if is_table:
+        _check_size(place)
+    return is_table
+
+
+def _check_size(place: Place) -> None:
+    if place.size > MAX_TABLE_BYTES:
+        raise ValueError(f"{place.size:,} bytes, above {MAX_TABLE_BYTES:,}")
 
 
 def _columns(lines: list[str], name: str) -> list[str]:
