@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 
 setup: $(VENV)/ready
 
-$(VENV)/ready: setup.py constraints.txt tfpipe/data/pictures/_resample.c
+$(VENV)/ready: setup.py constraints.txt $(wildcard tfpipe/data/*/*.c)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .[dev]
 	touch $@

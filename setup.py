@@ -21,15 +21,17 @@ setup(
     license_files=["LICENSE"],
     packages=find_packages(include=["tfpipe", "tfpipe.*"]),
     package_data={"tfpipe": ["py.typed"]},
-    # Optional: without a C compiler NumPy does its work, exactly and more slowly.
+    # Optional: without a C compiler Python and NumPy do their work, to the same bytes
+    # and more slowly.
     ext_modules=[
         Extension(
-            "tfpipe.data.pictures._resample",
-            ["tfpipe/data/pictures/_resample.c"],
+            f"tfpipe.data.{name.replace('/', '.')}",
+            [f"tfpipe/data/{name}.c"],
             # Without contraction: one rounding more or less would be another result.
             extra_compile_args=["-O3", "-ffp-contract=off"],
             optional=True,
         )
+        for name in ("pictures/_resample", "streaming/_samples")
     ],
     python_requires=">=3.11,<3.14",
     install_requires=[

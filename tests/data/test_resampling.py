@@ -71,7 +71,8 @@ def test_numpy_and_the_compiled_function_agree_bit_for_bit(
 
 
 @pytest.mark.parametrize(
-    ("shape", "size"), [((2000, 3), 1), ((3, 2000), 7), ((1499, 1201), 2)]
+    ("shape", "size"),
+    [((2000, 3), 1), ((3, 2000), 7), ((1499, 1201), 2), ((3001, 2999), 4)],
 )
 def test_large_pictures_of_one_value_keep_it(shape, size):
     for value in (0, 1, 254, 255):

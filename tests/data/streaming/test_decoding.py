@@ -79,9 +79,9 @@ def test_gray_pictures_come_as_three_channels():
 @pytest.mark.parametrize("resize", RESIZES)
 def test_raw_pixels_are_resized_where_another_size_is_asked(resize):
     pixels = photo(40, 40)
-    same = Decoding(image_size=40, resize=resize, stored_size=40)
+    same = Decoding(image_size=40, resize=resize, stored_size=40, is_raw=True)
     np.testing.assert_array_equal(same.decode(pixels.tobytes()), pixels)
-    smaller = Decoding(image_size=24, resize=resize, stored_size=40)
+    smaller = Decoding(image_size=24, resize=resize, stored_size=40, is_raw=True)
     expected = np.empty((24, 24, 3), np.uint8)
     smaller.square_into(pixels, expected)
     np.testing.assert_array_equal(smaller.decode(pixels.tobytes()), expected)
@@ -91,7 +91,7 @@ def test_what_does_not_decode_is_named():
     with pytest.raises(ValueError, match="picture must decode, got"):
         Decoding(image_size=8).decode(b"\xff\xd8 and no more")
     with pytest.raises(ValueError, match=r"shape \(4, 4, 3\), got 47 bytes"):
-        Decoding(image_size=8, stored_size=4).decode(b"x" * 47)
+        Decoding(image_size=8, stored_size=4, is_raw=True).decode(b"x" * 47)
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tfpipe.base.compiled import find_function
+
 Pixels = NDArray[np.uint8]
 METHODS = ("area", "fast")
-# Of the source and of the result: so far sums of a column of 255s are exact in float32.
+# Of the source and of the result: so far sums of a column of 255s stay below 2^24.
 MOST_SOURCE_SIDE, MOST_SIDE = 65_535, 32_767
 SLOW = (
     "pictures are resized in NumPy, some 15 times slower than in C: install a C "
@@ -34,13 +36,13 @@ class Taps:
     Attributes:
         starts: the first source pixel of each, int32 [size].
         counts: how many, int32 [size].
-        weights: of these, whole numbers, float32 [size, most], 0 behind `counts`.
+        weights: of these, whole numbers, int32 [size, most], 0 behind `counts`.
         total: the sum of each one's weights.
     """
 
     starts: NDArray[np.int32]
     counts: NDArray[np.int32]
-    weights: NDArray[np.float32]
+    weights: NDArray[np.int32]
     total: int
 
 
@@ -86,7 +88,7 @@ def _taps(starts: Any, counts: Any, weights: Any, total: int) -> Taps:
     return Taps(
         starts=np.ascontiguousarray(starts, np.int32),
         counts=np.ascontiguousarray(counts, np.int32),
-        weights=np.ascontiguousarray(weights, np.float32),
+        weights=np.ascontiguousarray(weights, np.int32),
         total=total,
     )
 
@@ -135,11 +137,8 @@ def is_compiled() -> bool:
 
 @functools.cache
 def _compiled() -> Any:
-    for path in sorted(Path(__file__).parent.glob("_resample*.so")):
-        try:
-            function = ctypes.CDLL(str(path)).tfpipe_resample_2
-        except (OSError, AttributeError):  # of another machine, or of an older tfpipe
-            continue
+    function = find_function(Path(__file__).parent, "_resample", "tfpipe_resample_3")
+    if function:
         integer, size, real = ctypes.c_int, ctypes.c_ssize_t, ctypes.c_double
         address = ctypes.c_void_p
         function.argtypes = [
@@ -148,8 +147,7 @@ def _compiled() -> Any:
             *(address, address, address, integer),
             *(address, address, integer, real),
         ]
-        return function
-    return None
+    return function
 
 
 def _run_compiled(pixels: Pixels, rows: Taps, columns: Taps, out: Pixels) -> None:
@@ -183,18 +181,16 @@ def _run_numpy(pixels: Pixels, rows: Taps, columns: Taps, out: Pixels) -> None:
     height, width = out.shape[:2]
     channels = math.prod(pixels.shape[2:])
     source = pixels.reshape(pixels.shape[0], -1)
-    sums = np.zeros((height, source.shape[1]), np.float32)
+    sums = np.zeros((height, source.shape[1]), np.int32)
     for k in range(rows.weights.shape[1]):
         row = np.minimum(rows.starts + k, len(source) - 1)
         sums += rows.weights[:, k, None] * source[row]
     by_column = sums.reshape(height, -1, channels)
-    total = np.zeros((height, width, channels))
+    whole = np.zeros((height, width, channels), np.int64)
     for k in range(columns.weights.shape[1]):
         column = np.minimum(columns.starts + k, by_column.shape[1] - 1)
-        total += columns.weights[:, k, None].astype(np.float64) * by_column[:, column]
+        whole += columns.weights[:, k, None].astype(np.int64) * by_column[:, column]
     # As in C, whose comment says why this is the exact quotient, halves rounded up.
     weight = float(rows.total * columns.total)
-    total += weight / 2
-    total *= 1.0 / weight
-    total += 2.0**-40
-    out[...] = total.astype(np.uint8).reshape(out.shape)
+    values = (whole + weight / 2) * (1.0 / weight) + 2.0**-40
+    out[...] = values.astype(np.uint8).reshape(out.shape)

@@ -44,3 +44,17 @@ class Buffers:
             self._kept.pop(0)
         self._kept.append(memory)
         return memory
+
+
+class Scratch:
+    """Memory that one thread uses for one thing after another."""
+
+    def __init__(self) -> None:
+        self._memory = np.empty(0, np.uint8)
+
+    def take(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        """Return an array of that shape; it takes the place of the one before."""
+        num_bytes = math.prod(shape)
+        if len(self._memory) < num_bytes:
+            self._memory = np.empty(num_bytes * 5 // 4, np.uint8)
+        return self._memory[:num_bytes].reshape(shape)

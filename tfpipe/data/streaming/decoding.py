@@ -12,11 +12,14 @@ import simplejpeg
 from PIL import Image
 
 from tfpipe.data.pictures.resampling import Pixels, resample
+from tfpipe.data.streaming.buffers import Scratch
 from tfpipe.data.streaming.choices import DECODERS, RESIZES, check_choice
 
 # libjpeg can leave out the finer frequencies: 1/2, 1/4 or 1/8 of the side comes out.
 _REDUCTIONS = (8, 4, 2)
 _BILINEAR = Image.Resampling.BILINEAR
+
+Encoded = bytes | memoryview
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,14 +34,16 @@ class Decoding:
             of twice the size or more decoded at 1/2, 1/4 or 1/8 of its side. On
             photographs at 64 pixels that is on the mean 3/255 off the mean over the
             area (5.5/255 without the reduction).
-        stored_size: the side of raw pixels, uint8 [stored_size, stored_size, 3]; 0
-            where JPEGs are stored.
+        stored_size: the side of the squares that are stored; 0 where pictures have
+            their own sizes.
+        is_raw: whether uint8 [stored_size, stored_size, 3] is stored, not JPEG.
         decoder: "turbo", or "tensorflow" for TensorFlow's own.
     """
 
     image_size: int
     resize: str = "area"
     stored_size: int = 0
+    is_raw: bool = False
     decoder: str = "turbo"
 
     def __post_init__(self) -> None:
@@ -48,8 +53,8 @@ class Decoding:
 
     def source_pixels(
         self,
-        encoded: bytes,
-        scratch: "Scratch | None" = None,
+        encoded: Encoded,
+        scratch: Scratch | None = None,
         *,
         is_whole: bool = False,
     ) -> Pixels:
@@ -66,33 +71,49 @@ class Decoding:
         Raises:
             ValueError: if it doesn't decode, or raw pixels have another size.
         """
-        if self.stored_size:
+        if self.is_raw:
             return self._raw_pixels(encoded)
-        height, width = _size_of(encoded)
-        reduction = 1
-        if self.resize == "fast" and not is_whole:
-            room = min(height, width) // self.image_size
-            reduction = next((r for r in _REDUCTIONS if r <= room), 1)
-        if self.decoder == "turbo" and height:
-            shape = (-(-height // reduction), -(-width // reduction), 3)
-            out = scratch.take(shape) if scratch else np.empty(shape, np.uint8)
-            if _decode_turbo(encoded, out):
-                return out
-        return _decode_tensorflow(encoded, reduction)
+        return self._decode_jpeg(encoded, _size_of(encoded), scratch, is_whole)
 
     def decode_into(
-        self, encoded: bytes, out: Pixels, scratch: "Scratch | None" = None
+        self, encoded: Encoded, out: Pixels, scratch: Scratch | None = None
     ) -> None:
         """Decode and resize a picture into `out`, uint8 [image_size, image_size, 3].
 
         Raises:
             ValueError: if it doesn't decode.
         """
-        size = (self.image_size, self.image_size)
-        is_turbo = self.decoder == "turbo" and not self.stored_size
-        if is_turbo and _size_of(encoded) == size and _decode_turbo(encoded, out):
+        if self.is_raw:
+            self.square_into(self._raw_pixels(encoded), out)
             return
-        self.square_into(self.source_pixels(encoded, scratch), out)
+        is_turbo, is_stored = (
+            self.decoder == "turbo",
+            self.stored_size == self.image_size,
+        )
+        if is_turbo and is_stored and _decode_turbo(encoded, out):
+            return
+        size = _size_of(encoded)
+        is_same = is_turbo and size == (self.image_size, self.image_size)
+        if not (is_same and _decode_turbo(encoded, out)):
+            self.square_into(self._decode_jpeg(encoded, size, scratch, False), out)
+
+    def _decode_jpeg(
+        self,
+        encoded: Encoded,
+        size: tuple[int, int],
+        scratch: Scratch | None,
+        is_whole: bool,
+    ) -> Pixels:
+        reduction = 1
+        if self.resize == "fast" and not is_whole:
+            room = min(size) // self.image_size
+            reduction = next((r for r in _REDUCTIONS if r <= room), 1)
+        if self.decoder == "turbo" and min(size):
+            shape = (-(-size[0] // reduction), -(-size[1] // reduction), 3)
+            out = scratch.take(shape) if scratch else np.empty(shape, np.uint8)
+            if _decode_turbo(encoded, out, reduction):
+                return out
+        return _decode_tensorflow(encoded, reduction)
 
     def square_into(self, pixels: Pixels, out: Pixels) -> None:
         """Resize pixels, uint8 [height, width, 3], into `out`."""
@@ -105,13 +126,13 @@ class Decoding:
         else:
             resample(pixels, size, self.resize, out)
 
-    def decode(self, encoded: bytes) -> Pixels:
+    def decode(self, encoded: Encoded) -> Pixels:
         """Decode and resize a picture; see `decode_into`."""
         out = np.empty((self.image_size, self.image_size, 3), np.uint8)
         self.decode_into(encoded, out)
         return out
 
-    def _raw_pixels(self, encoded: bytes) -> Pixels:
+    def _raw_pixels(self, encoded: Encoded) -> Pixels:
         shape = (self.stored_size, self.stored_size, 3)
         if len(encoded) != math.prod(shape):
             raise ValueError(
@@ -120,21 +141,7 @@ class Decoding:
         return np.frombuffer(encoded, np.uint8).reshape(shape)
 
 
-class Scratch:
-    """Memory that one thread decodes one picture after another to."""
-
-    def __init__(self) -> None:
-        self._memory = np.empty(0, np.uint8)
-
-    def take(self, shape: tuple[int, int, int]) -> Pixels:
-        """Return an array of that shape; it takes the place of the one before."""
-        num_bytes = math.prod(shape)
-        if len(self._memory) < num_bytes:
-            self._memory = np.empty(num_bytes * 5 // 4, np.uint8)
-        return self._memory[:num_bytes].reshape(shape)
-
-
-def _size_of(encoded: bytes) -> tuple[int, int]:
+def _size_of(encoded: Encoded) -> tuple[int, int]:
     """Return a JPEG's height and width, (0, 0) if libjpeg-turbo can't tell."""
     try:
         height, width, _, _ = simplejpeg.decode_jpeg_header(encoded)
@@ -143,29 +150,29 @@ def _size_of(encoded: bytes) -> tuple[int, int]:
     return height, width
 
 
-def _decode_turbo(encoded: bytes, out: Pixels) -> bool:
-    """Decode a JPEG into `out`, whose sides may be 1/2, 1/4 or 1/8; tell if it did."""
+def _decode_turbo(encoded: Encoded, out: Pixels, reduction: int = 1) -> bool:
+    """Decode a JPEG of the size of `out` times the reduction; tell if that was it."""
+    least = out.shape if reduction > 1 else (0, 0)
     try:
-        simplejpeg.decode_jpeg(
-            encoded,
-            "RGB",
-            min_height=out.shape[0],
-            min_width=out.shape[1],
-            buffer=out,
+        decoded = simplejpeg.decode_jpeg(
+            encoded, "RGB", min_height=least[0], min_width=least[1], buffer=out
         )
     except ValueError:
         return False
-    return True
+    return bool(decoded.shape == out.shape)
 
 
-def _decode_tensorflow(encoded: bytes, reduction: int) -> Pixels:
+def _decode_tensorflow(encoded: Encoded, reduction: int) -> Pixels:
     # Loaded only where it is needed: it takes seconds.
     import tensorflow as tf
 
     try:
         with tf.device("CPU"):
             pixels: Pixels = tf.io.decode_jpeg(
-                encoded, channels=3, ratio=reduction, dct_method="INTEGER_ACCURATE"
+                bytes(encoded),
+                channels=3,
+                ratio=reduction,
+                dct_method="INTEGER_ACCURATE",
             ).numpy()
     except tf.errors.OpError as error:
         raise ValueError(f"picture must decode, got {error.message}") from None

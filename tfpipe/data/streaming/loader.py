@@ -16,9 +16,9 @@ from tfpipe.base import machine
 from tfpipe.data.order import Ids
 from tfpipe.data.pictures.resampling import Pixels
 from tfpipe.data.streaming.augment import Augmentation
-from tfpipe.data.streaming.buffers import Buffers
+from tfpipe.data.streaming.buffers import Buffers, Scratch
 from tfpipe.data.streaming.cache import PictureCache
-from tfpipe.data.streaming.decoding import Decoding, Scratch
+from tfpipe.data.streaming.decoding import Decoding, Encoded
 from tfpipe.data.streaming.store import RecordStore
 
 PART = 4  # pictures of an urgent batch that a core takes at a time
@@ -85,12 +85,13 @@ class Loader:
         pictures = self._buffers.take((count, size, size, 3), np.uint8)
         labels, found = np.empty(count, np.int64), source_ids.copy()
         draws = augmentation.draws(source_ids, epoch) if augmentation else None
-        missing = np.arange(count)
+        is_missing = np.ones(count, bool)
         if self.cache:
-            missing = self.cache.get(source_ids, pictures, labels, found)
+            is_missing[:] = False
+            is_missing[self.cache.get(source_ids, pictures, labels, found)] = True
 
         def work(positions: Ids) -> None:
-            here = positions[np.isin(positions, missing)]
+            here = positions[is_missing[positions]]
             if len(here):
                 rows = self.store.samples(source_ids[here])
                 encoded, labels[here], found[here] = rows
@@ -123,7 +124,7 @@ class Loader:
 
     def _decode(
         self,
-        encoded: bytes,
+        encoded: Encoded,
         out: Pixels,
         augmentation: Augmentation | None,
         draw: NDArray[np.float64] | None,

@@ -157,7 +157,8 @@ class Batches:
         decoding = Decoding(
             image_size=image_size,
             resize=resize,
-            stored_size=storing.image_size if is_raw else 0,
+            stored_size=storing.image_size,
+            is_raw=is_raw,
             decoder=decoder,
         )
         has_kinds = augmentation is not None and bool(augmentation.kinds)

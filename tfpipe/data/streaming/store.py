@@ -1,8 +1,6 @@
 """Fetch records by source id, from memory or by positioned reads."""
 
-import bisect
 import contextlib
-import itertools
 import os
 import threading
 from collections.abc import Callable
@@ -12,10 +10,13 @@ import numpy as np
 
 from tfpipe.base import machine
 from tfpipe.base.words import few
-from tfpipe.data.manifest import Manifest, index_path
+from tfpipe.data.manifest import Manifest, Shard, index_path
 from tfpipe.data.order import Ids
 from tfpipe.data.records import Record, read_index, read_sample, unframe_record
+from tfpipe.data.streaming.buffers import Scratch
 from tfpipe.data.streaming.choices import FETCHES, check_choice
+from tfpipe.data.streaming.decoding import Encoded
+from tfpipe.data.streaming.samples import find_samples
 
 MEMORY_SHARE = 0.25
 
@@ -36,26 +37,10 @@ class RecordStore:
         shards = manifest.shards
         self._paths = [manifest.records_dir / shard.file_name for shard in shards]
         _refuse_others(manifest)
-        self._first_ids = list(
-            itertools.accumulate((shard.num_examples for shard in shards), initial=0)
-        )
-        self._indexes = []
-        for shard in shards:
-            offsets, sizes = read_index(
-                index_path(manifest.records_dir, shard.file_name)
-            )
-            if len(offsets) != shard.num_examples:
-                raise ValueError(
-                    f"index of {shard.file_name} must list {shard.num_examples} "
-                    f"records, got {len(offsets)}; run make_records again"
-                )
-            ends = [0, *(offsets + sizes).tolist()]
-            if ends[:-1] != offsets.tolist() or ends[-1] != shard.num_bytes:
-                raise ValueError(
-                    f"index of {shard.file_name} must list its records without a gap, "
-                    "got other offsets; run make_records again"
-                )
-            self._indexes.append((offsets, sizes))
+        self._first_ids = np.cumsum([0, *(shard.num_examples for shard in shards)])
+        indexes = [_read_index(manifest, shard) for shard in shards]
+        self._offsets = np.concatenate([offsets for offsets, _ in indexes])
+        self._sizes = np.concatenate([sizes for _, sizes in indexes])
         total = sum(shard.num_bytes for shard in shards)
         if fetch == "auto":
             fits = total <= MEMORY_SHARE * machine.usable_memory_bytes()
@@ -63,9 +48,10 @@ class RecordStore:
         self.fetch_mode = fetch
         paths = self._paths if fetch == "file" else []
         self._descriptors = [os.open(path, os.O_RDONLY) for path in paths]
-        self._lock = threading.Lock()
+        self._lock, self._local = threading.Lock(), threading.local()
         # Filled as they are first touched: who only evaluates loads no train shard.
-        self._loaded: dict[int, bytes] = {}
+        self._loaded: dict[int, memoryview] = {}
+        self._addresses = np.zeros(len(shards), np.int64)  # of those loaded
 
     def __del__(self) -> None:
         for descriptor in getattr(self, "_descriptors", ()):
@@ -79,26 +65,62 @@ class RecordStore:
         """
         return self._checked(source_id, _whole_record)
 
-    def samples(self, source_ids: Ids) -> tuple[list[bytes], Ids, Ids]:
+    def samples(self, source_ids: Ids) -> tuple[list[Encoded], Ids, Ids]:
         """Return (encoded pictures, labels, source ids) as some records hold them.
 
-        Labels and ids are int64 [n].
+        Labels and ids are int64 [n]. The pictures' bytes are valid until the same
+        thread calls again.
 
         Raises:
             ValueError: as for `record`.
         """
-        rows = [self._checked(int(i), _sample) for i in source_ids]
-        encoded = [row[0] for row in rows]
-        numbers = np.array([row[1:] for row in rows], np.int64).reshape(-1, 2)
-        return encoded, numbers[:, 0], numbers[:, 1]
+        memory, begins, addresses, sizes = self._fetch(source_ids)
+        found = find_samples(addresses, sizes)
+        labels, ids = found[:, 2].copy(), found[:, 3].copy()
+        starts, ends = begins + found[:, 0], begins + found[:, 0] + found[:, 1]
+        places = zip(memory, starts.tolist(), ends.tolist(), strict=True)
+        encoded: list[Encoded] = [block[start:end] for block, start, end in places]
+        for i in np.flatnonzero(ids != source_ids):
+            row = self._checked(int(source_ids[i]), _sample)
+            encoded[i], labels[i], ids[i] = row
+        return encoded, labels, ids
+
+    def _fetch(self, source_ids: Ids) -> tuple[list[memoryview], Ids, Ids, Ids]:
+        """Return for each record the memory it is in, where it begins there, its
+        address and its size, less where the shard has been cut off since."""
+        shards = np.searchsorted(self._first_ids, source_ids, side="right") - 1
+        offsets, sizes = self._offsets[source_ids], self._sizes[source_ids]
+        if self.fetch_mode == "memory":
+            memory = [self._shard(shard) for shard in shards.tolist()]
+            lengths = np.array([len(block) for block in memory], np.int64)
+            there = np.minimum(sizes, lengths - offsets).clip(0)
+            return memory, offsets, self._addresses[shards] + offsets, there
+        if not hasattr(self._local, "scratch"):
+            self._local.scratch = Scratch()
+        ends = np.cumsum(sizes)
+        array = self._local.scratch.take((int(sizes.sum()),))
+        block, begins = array.data, ends - sizes
+        places = zip(shards, begins, ends, offsets, strict=True)
+        there = np.array(
+            [
+                os.preadv(self._descriptors[shard], [block[begin:end]], offset)
+                for shard, begin, end, offset in places
+            ],
+            np.int64,
+        )
+        return [block] * len(sizes), begins, array.ctypes.data + begins, there
+
+    def _shard(self, shard: int) -> memoryview:
+        with self._lock:
+            if shard not in self._loaded:
+                array = np.frombuffer(self._paths[shard].read_bytes(), np.uint8)
+                self._loaded[shard] = array.data
+                self._addresses[shard] = array.ctypes.data
+        return self._loaded[shard]
 
     def _checked(self, source_id: int, parse: Callable[[bytes], tuple[T, int]]) -> T:
         """Read a record's bytes and parse them; `parse` tells also whose they are."""
-        shard = bisect.bisect_right(self._first_ids, source_id) - 1
-        number = source_id - self._first_ids[shard]
-        offsets, sizes = self._indexes[shard]
-        offset, size = int(offsets[number]), int(sizes[number])
-        block = self._read(shard, offset, size)
+        block = self._block(source_id)
         try:
             parsed, found = parse(unframe_record(block))
         except ValueError as error:
@@ -108,24 +130,48 @@ class RecordStore:
             raise self.fault(source_id, what)
         return parsed
 
+    def _block(self, source_id: int) -> bytes:
+        shard, _ = self._place(source_id)
+        offset, size = int(self._offsets[source_id]), int(self._sizes[source_id])
+        if self.fetch_mode == "file":
+            return os.pread(self._descriptors[shard], size, offset)
+        return bytes(self._shard(shard)[offset : offset + size])
+
+    def _place(self, source_id: int) -> tuple[int, int]:
+        """Return a record's shard and its number there."""
+        shard = int(np.searchsorted(self._first_ids, source_id, side="right")) - 1
+        return shard, source_id - int(self._first_ids[shard])
+
     def fault(self, source_id: int, detail: str) -> ValueError:
         """Return the error that says where a record lies and what is wrong with it."""
-        shard = bisect.bisect_right(self._first_ids, source_id) - 1
-        number = source_id - self._first_ids[shard]
+        shard, number = self._place(source_id)
         return ValueError(
             f"record {number} of {self._paths[shard]} at offset "
-            f"{self._indexes[shard][0][number]} must be the picture with source id "
+            f"{self._offsets[source_id]} must be the picture with source id "
             f"{source_id} as it was written, got another: {detail}; run make_records "
             "again to rebuild the shard"
         )
 
-    def _read(self, shard: int, offset: int, size: int) -> bytes:
-        if self.fetch_mode == "file":
-            return os.pread(self._descriptors[shard], size, offset)
-        with self._lock:
-            if shard not in self._loaded:
-                self._loaded[shard] = self._paths[shard].read_bytes()
-        return self._loaded[shard][offset : offset + size]
+
+def _read_index(manifest: Manifest, shard: Shard) -> tuple[Ids, Ids]:
+    """Return offsets and sizes of a shard's records.
+
+    Raises:
+        ValueError: if they don't cover the shard.
+    """
+    offsets, sizes = read_index(index_path(manifest.records_dir, shard.file_name))
+    if len(offsets) != shard.num_examples:
+        raise ValueError(
+            f"index of {shard.file_name} must list {shard.num_examples} "
+            f"records, got {len(offsets)}; run make_records again"
+        )
+    ends = [0, *(offsets + sizes).tolist()]
+    if ends[:-1] != offsets.tolist() or ends[-1] != shard.num_bytes:
+        raise ValueError(
+            f"index of {shard.file_name} must list its records without a gap, "
+            "got other offsets; run make_records again"
+        )
+    return offsets, sizes
 
 
 def _refuse_others(manifest: Manifest) -> None:
