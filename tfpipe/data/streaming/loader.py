@@ -22,6 +22,8 @@ from tfpipe.data.streaming.decoding import Decoding, Encoded
 from tfpipe.data.streaming.store import RecordStore
 
 PART = 4  # pictures of an urgent batch that a core takes at a time
+# A pass that was broken off before its first batch holds up another one so long at most.
+MOST_HELD_SECONDS = 1.0
 
 
 class Loader:
@@ -41,8 +43,14 @@ class Loader:
     ) -> None:
         self.store, self.decoding, self.cache = store, decoding, cache
         self._buffers, self._local = Buffers(), threading.local()
-        self._urgent = threading.Lock()
+        # Clear from the beginning of a pass until its first batch is loaded.
+        self._is_free = threading.Event()
+        self._is_free.set()
         self._faults: list[ValueError] = []
+
+    def begin_pass(self) -> None:
+        """Let all batches but the next urgent one wait, so that it has all cores."""
+        self._is_free.clear()
 
     def load(
         self,
@@ -112,13 +120,14 @@ class Loader:
                     pictures[place] = changed
 
         if is_urgent:
-            threads = concurrent.futures.ThreadPoolExecutor(machine.usable_cores())
-            with self._urgent, threads:
+            try:
                 parts = np.array_split(np.arange(count), -(-count // PART))
-                list(threads.map(work, parts))
+                with concurrent.futures.ThreadPoolExecutor(machine.usable_cores()) as t:
+                    list(t.map(work, parts))
+            finally:
+                self._is_free.set()
         else:
-            with self._urgent:  # let an urgent batch have all cores
-                pass
+            self._is_free.wait(MOST_HELD_SECONDS)
             work(np.arange(count))
         return pictures, labels, found
 

@@ -248,10 +248,13 @@ class Batches:
         num_calls = machine.usable_cores() + 1
         size, num_classes = self.image_size, self.source.num_classes
 
+        def drawn() -> tuple[Ids, Any]:
+            self.loader.begin_pass()
+            ids, epoch = draw()
+            return ids, np.int64(epoch)
+
         def begin(_: Any) -> Any:
-            ids, epoch = tf.numpy_function(
-                lambda: _with_epoch(draw()), [], [tf.int64, tf.int64]
-            )
+            ids, epoch = tf.numpy_function(drawn, [], [tf.int64, tf.int64])
             ids.set_shape([num_ids])
             epoch.set_shape([])
             epochs = tf.data.Dataset.from_tensors(epoch).repeat()
@@ -280,7 +283,7 @@ class Batches:
         )
         if end:
             dataset = _watch_end(dataset, num_batches, end)
-        return dataset.with_options(_options(num_calls))
+        return dataset.with_options(_options(num_calls + 1))
 
     def _load(self, ids: Ids, epoch: int, is_first: bool) -> tuple[Any, Ids, Ids]:
         augmentation = self.augmentation if epoch >= 0 else None
@@ -311,10 +314,6 @@ def _watch_end(dataset: Any, num_batches: int, end: Callable[[int], None]) -> An
             return tf.nest.map_structure(tf.identity, batch)
 
     return dataset.enumerate().map(watch)
-
-
-def _with_epoch(drawn: tuple[Ids, int]) -> tuple[Ids, Any]:
-    return drawn[0], np.int64(drawn[1])
 
 
 def _options(num_threads: int) -> Any:

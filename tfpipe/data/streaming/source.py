@@ -42,8 +42,9 @@ class Source:
     def split_ids(self, split: str, num_examples: int = 0) -> Ids:
         """Return the source ids of a split, int64.
 
-        A prefix of `num_examples` of them keeps the class shares, each class within
-        one picture, because their order interleaves the classes.
+        A prefix of `num_examples` of them keeps the class shares, because their order
+        interleaves the classes: each within one picture, but for groups, which stand
+        at the head whole.
 
         Raises:
             ValueError: for an unknown split or more examples than it has.
