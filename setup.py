@@ -31,7 +31,7 @@ setup(
             extra_compile_args=["-O3", "-ffp-contract=off"],
             optional=True,
         )
-        for name in ("pictures/_resample", "streaming/_samples")
+        for name in ("pictures/_resample", "streaming/_batches")
     ],
     python_requires=">=3.11,<3.14",
     install_requires=[

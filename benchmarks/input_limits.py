@@ -194,7 +194,6 @@ def work(config: Config) -> int:
     if config.one:
         print(json.dumps(measure(json.loads(config.one))))
         return cli.EXIT_OK
-    facts = machine.describe()
     with tempfile.TemporaryDirectory() as name:
         records, many = Path(name, "records"), Path(name, "many")
         settings = {"image_dir": config.image_dir, "records_dir": os.fspath(records)}
@@ -202,7 +201,7 @@ def work(config: Config) -> int:
         finished = convert(build_config(ConvertConfig, settings))
         number = finished.counts["written"]
         size = sum(shard.num_bytes for shard in finished.shards) / 1e6
-        print(f"\n{facts['cpu']}, {facts['cores']} cores, {facts['cpu_flags']}")
+        print(f"\n{machine.describe_cpu()}")
         print(f"{number:,} pictures, {size:,.0f} MB of records, to {SIDE} pixels\n")
         print(
             "| what | first batch, s | peak memory, MB | of it beyond TensorFlow's |\n"

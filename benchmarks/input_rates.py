@@ -282,8 +282,7 @@ def spread(values: Sequence[float], form: str) -> str:
 
 def print_conditions(config: Config) -> None:
     """Say what was measured on what."""
-    facts = machine.describe()
-    print(f"{facts['cpu']}, {facts['cores']} cores, {facts['cpu_flags']}\n")
+    print(f"{machine.describe_cpu()}\n")
     versions = []
     for name in PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):

@@ -544,7 +544,7 @@ def print_conditions(config: Config) -> None:
     """Print the command, the machine and everybody's versions and settings."""
     facts = machine.describe()
     print(f"`python {shlex.join(sys.argv)}`\n")
-    print(f"{facts['cpu']}, {facts['cores']} cores, {facts['cpu_flags']}")
+    print(f"{machine.describe_cpu()}")
     ours = ", ".join(f"{name} {version}" for name, version in codec_versions().items())
     print(f"\n- tfpipe: Python {facts['python']}, {ours}")
     code = (

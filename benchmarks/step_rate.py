@@ -77,9 +77,8 @@ def measure(size: str, steps: int, onednn: str | None) -> float:
 
 def work(config: Config) -> int:
     """Measure, and print the table in Markdown."""
-    facts = machine.describe()
     versions = ", ".join(f"{p} {metadata.version(p)}" for p in ("tensorflow", "keras"))
-    print(f"{facts['cpu']}, {facts['cores']} cores, {facts['cpu_flags']}; {versions}")
+    print(f"{machine.describe_cpu()}; {versions}")
     print(f"{config.repeats} processes a setting, {config.steps} timed steps each\n")
     print("| pixels | setting | images/s, median (range) | ratio |")
     print("| --- | --- | --- | --- |")

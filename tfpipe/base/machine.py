@@ -95,6 +95,14 @@ def describe() -> dict[str, object]:
     }
 
 
+def describe_cpu() -> str:
+    """Return the processor, its usable cores and its flags as one line."""
+    facts = describe()
+    flags: object = facts["cpu_flags"]
+    words = ", ".join(flags) if isinstance(flags, list) else ""
+    return f"{facts['cpu']}, {facts['cores']} cores, {words or 'no flags of note'}"
+
+
 def _cpuinfo(name: str) -> str:
     for line in _lines(Path("/proc/cpuinfo")):
         key, _, value = line.partition(":")

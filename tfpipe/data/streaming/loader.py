@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tfpipe.base import machine
 from tfpipe.data.order import Ids
 from tfpipe.data.pictures.resampling import Pixels
+from tfpipe.data.streaming import batches
 from tfpipe.data.streaming.augment import Augmentation
 from tfpipe.data.streaming.buffers import Buffers, Scratch
 from tfpipe.data.streaming.cache import PictureCache
@@ -22,7 +23,7 @@ from tfpipe.data.streaming.decoding import Decoding, Encoded
 from tfpipe.data.streaming.store import RecordStore
 
 PART = 4  # pictures of an urgent batch that a core takes at a time
-# A pass that was broken off before its first batch holds up another one so long at most.
+# A pass broken off before its first batch holds up another one so long at most.
 MOST_HELD_SECONDS = 1.0
 
 
@@ -151,7 +152,7 @@ class Loader:
     def scale(self, pictures: Pixels) -> NDArray[np.float32]:
         """Return pictures as float32 in [0, 1]: each value divided by 255."""
         scaled = self._buffers.take(pictures.shape, np.float32)
-        np.divide(pictures, np.float32(255), out=scaled, dtype=np.float32)
+        batches.scale(pictures, scaled)
         return scaled
 
     @contextlib.contextmanager

@@ -13,10 +13,10 @@ from tfpipe.base.words import few
 from tfpipe.data.manifest import Manifest, Shard, index_path
 from tfpipe.data.order import Ids
 from tfpipe.data.records import Record, read_index, read_sample, unframe_record
+from tfpipe.data.streaming.batches import find_samples
 from tfpipe.data.streaming.buffers import Scratch
 from tfpipe.data.streaming.choices import FETCHES, check_choice
 from tfpipe.data.streaming.decoding import Encoded
-from tfpipe.data.streaming.samples import find_samples
 
 MEMORY_SHARE = 0.25
 

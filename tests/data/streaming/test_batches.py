@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from tfpipe.data.order import epoch_order
 from tfpipe.data.records import Record, frame_record, read_sample, unframe_record
-from tfpipe.data.streaming import samples
-from tfpipe.data.streaming.samples import find_samples
+from tfpipe.data.streaming import batches
+from tfpipe.data.streaming.batches import find_samples, scale
 from tfpipe.data.streaming.source import Source
 
 RECORD = Record(
@@ -27,7 +27,7 @@ RECORD = Record(
 BLOCK = frame_record(RECORD.to_bytes())
 LEFT_TO_PYTHON = [-1, -1, -1, -1]
 needs_compiled = pytest.mark.skipif(
-    not samples._compiled(), reason="no C compiler made the library"
+    not batches._samples_function(), reason="no C compiler made the library"
 )
 
 
@@ -121,7 +121,7 @@ def test_samples_are_the_same_without_the_compiled_function(
         return [bytes(one) for one in encoded], labels.tolist(), found.tolist()
 
     compiled = read()
-    monkeypatch.setattr(samples, "_compiled", lambda: None)
+    monkeypatch.setattr(batches, "_samples_function", lambda: None)
     assert read() == compiled
     encoded, labels, found = compiled
     for position, source_id in enumerate(ids.tolist()):
@@ -129,3 +129,14 @@ def test_samples_are_the_same_without_the_compiled_function(
         assert found[position] == record.source_id == source_id
         assert labels[position] == record.label
         assert encoded[position] == record.encoded
+
+
+@pytest.mark.parametrize("is_compiled", [True, False])
+def test_every_value_is_scaled_to_its_nearest_float(is_compiled, monkeypatch):
+    if not is_compiled:
+        monkeypatch.setattr(batches, "_scale_function", lambda: None)
+    pixels = np.arange(256, dtype=np.uint8).repeat(3).reshape(2, 8, 16, 3)
+    scaled = np.empty(pixels.shape, np.float32)
+    scale(pixels, scaled)
+    exact = pixels.astype(np.float64) / 255
+    np.testing.assert_array_equal(scaled, exact.astype(np.float32))

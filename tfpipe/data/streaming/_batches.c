@@ -1,6 +1,6 @@
-/* Check framed records and find their pictures: see samples.py.
+/* What is done for a whole batch at once: see batches.py.
 
-   A library of one function, called through ctypes, which lets go of Python's lock. What
+   Two functions, called through ctypes, which lets go of Python's lock. A record that
    isn't exactly as make_records writes it is left to Python, which knows all forms of a
    tf.train.Example and has words for what is wrong. */
 
@@ -128,7 +128,7 @@ static int read_sample(const uint8_t *block, size_t size, int64_t *found) {
 
 /* Read `count` records, each of sizes[i] bytes at addresses[i]. found[4 * i ...] becomes
    what read_sample says, or -1 four times for one that is left to Python. The number
-   in the name changes with the arguments: see samples.py. */
+   in the name changes with the arguments: see batches.py. */
 void tfpipe_samples_1(int64_t count, const int64_t *addresses, const int64_t *sizes,
                       int64_t *found) {
   for (int64_t i = 0; i < count; i++) {
@@ -143,4 +143,14 @@ void tfpipe_samples_1(int64_t count, const int64_t *addresses, const int64_t *si
 #endif
     if (!is_read) one[0] = one[1] = one[2] = one[3] = -1;
   }
+}
+
+/* The same code for newer processors, too, chosen when the library is loaded. */
+#if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__)
+__attribute__((target_clones("avx2", "default")))
+#endif
+/* scaled = pixels / 255, correctly rounded. */
+void tfpipe_scale_1(int64_t count, const uint8_t *restrict pixels,
+                    float *restrict scaled) {
+  for (int64_t i = 0; i < count; i++) scaled[i] = pixels[i] / 255.0f;
 }
