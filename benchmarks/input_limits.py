@@ -73,7 +73,7 @@ def measure(options: dict[str, Any]) -> dict[str, float]:
         ids,
         seed=0,
         epoch=options["epoch"],
-        start_step=len(ids) // BATCH * options["epoch"] // 2,
+        start_step=len(ids) // BATCH // 2 if options["epoch"] else 0,
     )
     batch = next(iter(dataset))
     first = time.perf_counter() - start
@@ -167,7 +167,14 @@ def make_many(folder: Path, number: int) -> None:
         shards=tuple(shards),
         fingerprint=dataset_fingerprint(names, sizes, []),
         settings=Storing().facts,
-        counts={"by_split": {"train": half, "validation": {"dog": 0, "cat": 0}}},
+        counts={
+            "found": number,
+            "written": number,
+            "rejected": 0,
+            "rejected_by_reason": {},
+            "normalised": 0,
+            "by_split": {"train": half, "validation": {"dog": 0, "cat": 0}},
+        },
     )
     manifests.write_manifest(manifest, versions={})
 
@@ -210,7 +217,7 @@ def work(config: Config) -> int:
         for fetch in ("file", "memory"):
             for epochs in (1, 2):
                 found = run(records, config.repeats, fetch=fetch, epochs=epochs)
-                row(f"--fetch={fetch}, {epochs} epochs", found)
+                row(f"--fetch={fetch}, {epochs} epoch{'s' * (epochs > 1)}", found)
         found = run(records, config.repeats, fetch="file", epoch=3, epochs=0)
         row("from the middle of epoch 4", found)
         if config.many:

@@ -44,10 +44,11 @@ def test_draws_are_the_same_in_another_process():
     code = (
         "import json, numpy as np\n"
         "from tfpipe.data.streaming.augment import Augmentation\n"
-        "a = Augmentation(kinds=('color', 'rotate'), seed=1)\n"
+        "a = Augmentation(kinds=('crop', 'flip', 'rotate', 'color'), seed=1)\n"
         "draws = a.draws(np.arange(3), 2)\n"
         "p = np.arange(48 * 48 * 3).reshape(48, 48, 3).astype('u1')\n"
-        "print(json.dumps([draws.tolist(), a.change(p, draws[0]).tolist()]))\n"
+        "changed = [a.change(a.crop(p, d), d).tolist() for d in draws]\n"
+        "print(json.dumps([draws.tolist(), changed]))\n"
     )
     found = [
         subprocess.run(
@@ -56,12 +57,14 @@ def test_draws_are_the_same_in_another_process():
         for _ in range(2)
     ]
     assert found[0] == found[1]
-    here = Augmentation(kinds=("color", "rotate"), seed=1)
+    here = Augmentation(kinds=("crop", "flip", "rotate", "color"), seed=1)
     draws = here.draws(np.arange(3), 2)
     pixels = np.arange(48 * 48 * 3).reshape(48, 48, 3).astype("u1")
     theirs = json.loads(found[0])
     np.testing.assert_array_equal(draws, theirs[0])
-    np.testing.assert_array_equal(here.change(pixels, draws[0]), theirs[1])
+    for draw, changed_there in zip(draws, theirs[1], strict=True):
+        changed_here = here.change(here.crop(pixels, draw), draw)
+        np.testing.assert_array_equal(changed_here, changed_there)
 
 
 def test_half_of_the_pictures_are_flipped():

@@ -3,7 +3,7 @@ import threading
 import numpy as np
 import tensorflow as tf
 
-from tfpipe.data.streaming.buffers import ALIGNMENT, MOST_KEPT, Buffers
+from tfpipe.data.streaming.buffers import ALIGNMENT, Buffers
 
 
 def address(array):
@@ -11,7 +11,7 @@ def address(array):
 
 
 def test_memory_is_used_again_once_nobody_holds_it():
-    buffers = Buffers()
+    buffers = Buffers(12)
     first = buffers.take((4, 5), np.float32)
     where = address(first)
     assert where % ALIGNMENT == 0
@@ -24,8 +24,8 @@ def test_memory_is_used_again_once_nobody_holds_it():
 
 
 def test_arrays_that_are_held_never_share_memory():
-    buffers = Buffers()
-    held = [buffers.take((3, 7), np.uint8) for _ in range(3 * MOST_KEPT)]
+    buffers = Buffers(12)
+    held = [buffers.take((3, 7), np.uint8) for _ in range(36)]
     for value, array in enumerate(held):
         array[...] = value
     assert all((array == value).all() for value, array in enumerate(held))
@@ -36,7 +36,7 @@ def test_arrays_that_are_held_never_share_memory():
 
 
 def test_a_tensor_that_is_held_keeps_its_values():
-    buffers = Buffers()
+    buffers = Buffers(12)
 
     def batch(number):
         array = buffers.take((64, 64, 3), np.float32)
@@ -57,7 +57,7 @@ def test_a_tensor_that_is_held_keeps_its_values():
 
 
 def test_threads_never_get_the_same_memory():
-    buffers, wrong = Buffers(), []
+    buffers, wrong = Buffers(12), []
 
     def work(number):
         for _ in range(300):

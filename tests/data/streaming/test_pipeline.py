@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfpipe.base.machine import usable_cores
 from tfpipe.data import order
 from tfpipe.data.conversion.config import ConvertConfig
 from tfpipe.data.conversion.convert import convert
@@ -411,7 +412,8 @@ def test_nothing_is_left_to_tf_datas_autotuning(source):
     )
     assert options.autotune.enabled is False
     assert options.deterministic is True
-    assert options.threading.private_threadpool_size >= 2
+    # A thread for each parallel call, and one that hands batches on.
+    assert options.threading.private_threadpool_size == usable_cores() + 2
 
 
 def test_a_pass_that_is_broken_off_comes_again(records_dir, source):

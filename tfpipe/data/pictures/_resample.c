@@ -15,7 +15,7 @@
 #endif
 
 /* sums = weighted sum of `count` rows of `length` bytes, `stride` bytes apart. Below
-   2^24: see MOST_SOURCE_SIDE. */
+   2^24, for weights sum to 65,535 at most. */
 EACH_PROCESSOR
 static void add_rows(int32_t *restrict sums, const uint8_t *restrict rows,
                      ptrdiff_t stride, ptrdiff_t length,
@@ -133,7 +133,7 @@ add_rgb_columns(uint8_t *out, const int32_t *sums, int width,
    Row y of the result is made of row_counts[y] rows from row_starts[y] on, by
    row_weights[y * most_rows ...]; columns likewise, of most_columns each. `total`
    is the sum of a row's weights x the sum of a column's. Returns 0, or 1 where memory is
-   lacking. The number in the name changes with the arguments: see resampling.py. */
+   lacking. The number in the name changes with the arguments: see base/compiled.py. */
 int tfpipe_resample_3(uint8_t *out, int height, int width, int channels,
                       const uint8_t *pixels, ptrdiff_t stride, int source_width,
                       const int32_t *row_starts, const int32_t *row_counts,

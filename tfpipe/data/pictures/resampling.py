@@ -21,11 +21,11 @@ from tfpipe.base.compiled import find_function
 
 Pixels = NDArray[np.uint8]
 METHODS = ("area", "fast")
-# Of the source and of the result: so far sums of a column of 255s stay below 2^24.
+# Of the source and of the result: far below what the sums in C could hold.
 MOST_SOURCE_SIDE, MOST_SIDE = 65_535, 32_767
 SLOW = (
-    "pictures are resized in NumPy, some 15 times slower than in C: install a C "
-    "compiler, then tfpipe again (the pixels will be the same)"
+    "pictures are resized in NumPy, many times slower than in C: install a C compiler, "
+    "then tfpipe again (the pixels will be the same)"
 )
 
 

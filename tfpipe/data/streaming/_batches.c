@@ -1,8 +1,9 @@
 /* What is done for a whole batch at once: see batches.py.
 
-   Two functions, called through ctypes, which lets go of Python's lock. A record that
-   isn't exactly as make_records writes it is left to Python, which knows all forms of a
-   tf.train.Example and has words for what is wrong. */
+   Two functions, called through ctypes, which lets go of Python's lock. A record whose
+   checksums are wrong, or whose picture, label and id aren't stored as make_records
+   stores them, is left to Python, which knows all forms of a tf.train.Example and has
+   words for what is wrong. Of its other features only the frames are looked at. */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -128,7 +129,7 @@ static int read_sample(const uint8_t *block, size_t size, int64_t *found) {
 
 /* Read `count` records, each of sizes[i] bytes at addresses[i]. found[4 * i ...] becomes
    what read_sample says, or -1 four times for one that is left to Python. The number
-   in the name changes with the arguments: see batches.py. */
+   in the name changes with the arguments: see base/compiled.py. */
 void tfpipe_samples_1(int64_t count, const int64_t *addresses, const int64_t *sizes,
                       int64_t *found) {
   for (int64_t i = 0; i < count; i++) {

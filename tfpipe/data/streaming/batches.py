@@ -25,7 +25,8 @@ def find_samples(
         int64 [n, 4]: the encoded picture's offset in the record, its length, label and
         source id. All -1 where `records.read_sample` has to look: at a damaged record,
         at one that another program wrote in another form, and at all of them where no
-        C compiler was there when tfpipe was installed.
+        C compiler was there when tfpipe was installed, or the processor has no
+        instruction for CRC32C.
     """
     found = np.full((len(sizes), 4), -1, np.int64)
     function = _samples_function()

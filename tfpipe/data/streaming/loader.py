@@ -17,7 +17,7 @@ from tfpipe.data.order import Ids
 from tfpipe.data.pictures.resampling import Pixels
 from tfpipe.data.streaming import batches
 from tfpipe.data.streaming.augment import Augmentation
-from tfpipe.data.streaming.buffers import Buffers, Scratch
+from tfpipe.data.streaming.buffers import Buffers, Scratch, ScratchPool
 from tfpipe.data.streaming.cache import PictureCache
 from tfpipe.data.streaming.decoding import Decoding, Encoded
 from tfpipe.data.streaming.store import RecordStore
@@ -43,7 +43,10 @@ class Loader:
         cache: PictureCache | None = None,
     ) -> None:
         self.store, self.decoding, self.cache = store, decoding, cache
-        self._buffers, self._local = Buffers(), threading.local()
+        # Of each core's call and one more pixels and floats, and as many to spare:
+        # batches that wait, that are trained on, that a person holds.
+        self._buffers = Buffers(most_kept=4 * (machine.usable_cores() + 1))
+        self._encoded, self._decoded = ScratchPool(), ScratchPool()
         # Clear from the beginning of a pass until its first batch is loaded.
         self._is_free = threading.Event()
         self._is_free.set()
@@ -82,6 +85,9 @@ class Loader:
         except ValueError as error:
             self._faults.append(error)
             raise
+        finally:
+            if is_urgent:
+                self._is_free.set()
 
     def _load(
         self,
@@ -99,20 +105,24 @@ class Loader:
             is_missing[:] = False
             is_missing[self.cache.get(source_ids, pictures, labels, found)] = True
 
+        def decode_all(here: Ids, encoded: list[Encoded], scratch: Scratch) -> None:
+            for position, data in zip(here, encoded, strict=True):
+                draw = None if draws is None else draws[position]
+                try:
+                    self._decode(data, pictures[position], augmentation, draw, scratch)
+                except ValueError as error:
+                    source_id = int(source_ids[position])
+                    key = self.store.record(source_id).file_name
+                    what = f"{error} (its key is {key!r})"
+                    raise self.store.fault(source_id, what) from None
+
         def work(positions: Ids) -> None:
             here = positions[is_missing[positions]]
             if len(here):
-                rows = self.store.samples(source_ids[here])
-                encoded, labels[here], found[here] = rows
-                for position, data in zip(here, encoded, strict=True):
-                    draw = None if draws is None else draws[position]
-                    try:
-                        self._decode(data, pictures[position], augmentation, draw)
-                    except ValueError as error:
-                        source_id = int(source_ids[position])
-                        key = self.store.record(source_id).file_name
-                        what = f"{error} (its key is {key!r})"
-                        raise self.store.fault(source_id, what) from None
+                with self._encoded.lend() as block, self._decoded.lend() as scratch:
+                    rows = self.store.samples(source_ids[here], block)
+                    encoded, labels[here], found[here] = rows
+                    decode_all(here, encoded, scratch)
                 if self.cache:
                     self.cache.put(found[here], pictures[here], labels[here])
             if augmentation and draws is not None:
@@ -121,14 +131,13 @@ class Loader:
                     pictures[place] = changed
 
         if is_urgent:
-            try:
-                parts = np.array_split(np.arange(count), -(-count // PART))
-                with concurrent.futures.ThreadPoolExecutor(machine.usable_cores()) as t:
-                    list(t.map(work, parts))
-            finally:
-                self._is_free.set()
+            parts = np.array_split(np.arange(count), -(-count // PART))
+            cores = machine.usable_cores()
+            with concurrent.futures.ThreadPoolExecutor(cores) as threads:
+                list(threads.map(work, parts))
         else:
-            self._is_free.wait(MOST_HELD_SECONDS)
+            if not self._is_free.wait(MOST_HELD_SECONDS):
+                self._is_free.set()
             work(np.arange(count))
         return pictures, labels, found
 
@@ -138,10 +147,8 @@ class Loader:
         out: Pixels,
         augmentation: Augmentation | None,
         draw: NDArray[np.float64] | None,
+        scratch: Scratch,
     ) -> None:
-        if not hasattr(self._local, "scratch"):
-            self._local.scratch = Scratch()
-        scratch = self._local.scratch
         if augmentation and draw is not None and augmentation.needs_source:
             # Whole: a part of a reduced picture could be smaller than what is asked.
             pixels = self.decoding.source_pixels(encoded, scratch, is_whole=True)

@@ -17,6 +17,7 @@ import tensorflow as tf
 from tfpipe.base import machine
 from tfpipe.data import order
 from tfpipe.data.order import Ids
+from tfpipe.data.pictures import resampling
 from tfpipe.data.pictures.codecs import codec_versions
 from tfpipe.data.streaming.augment import Augmentation
 from tfpipe.data.streaming.cache import PictureCache, should_cache, table_path
@@ -189,6 +190,8 @@ class Batches:
     def faster_input(self) -> str:
         """Return what would make the input faster, for people."""
         storing, size = self.source.storing, self.image_size
+        if not resampling.is_compiled():
+            return resampling.SLOW
         if self.loader.cache:
             return "it comes out of memory already: the model is faster still"
         if self.augmentation and self.augmentation.needs_source:
@@ -249,8 +252,9 @@ class Batches:
         size, num_classes = self.image_size, self.source.num_classes
 
         def drawn() -> tuple[Ids, Any]:
-            self.loader.begin_pass()
             ids, epoch = draw()
+            if len(ids):
+                self.loader.begin_pass()
             return ids, np.int64(epoch)
 
         def begin(_: Any) -> Any:
@@ -283,6 +287,7 @@ class Batches:
         )
         if end:
             dataset = _watch_end(dataset, num_batches, end)
+        # One to spare: what hands a batch on must not wait for a call to end.
         return dataset.with_options(_options(num_calls + 1))
 
     def _load(self, ids: Ids, epoch: int, is_first: bool) -> tuple[Any, Ids, Ids]:

@@ -48,7 +48,7 @@ class RecordStore:
         self.fetch_mode = fetch
         paths = self._paths if fetch == "file" else []
         self._descriptors = [os.open(path, os.O_RDONLY) for path in paths]
-        self._lock, self._local = threading.Lock(), threading.local()
+        self._lock = threading.Lock()
         # Filled as they are first touched: who only evaluates loads no train shard.
         self._loaded: dict[int, memoryview] = {}
         self._addresses = np.zeros(len(shards), np.int64)  # of those loaded
@@ -65,16 +65,21 @@ class RecordStore:
         """
         return self._checked(source_id, _whole_record)
 
-    def samples(self, source_ids: Ids) -> tuple[list[Encoded], Ids, Ids]:
+    def samples(
+        self, source_ids: Ids, scratch: Scratch | None = None
+    ) -> tuple[list[Encoded], Ids, Ids]:
         """Return (encoded pictures, labels, source ids) as some records hold them.
 
-        Labels and ids are int64 [n]. The pictures' bytes are valid until the same
-        thread calls again.
+        Labels and ids are int64 [n].
+
+        Args:
+            source_ids: int64 [n].
+            scratch: where to read them to; the bytes are valid until it is used again.
 
         Raises:
             ValueError: as for `record`.
         """
-        memory, begins, addresses, sizes = self._fetch(source_ids)
+        memory, begins, addresses, sizes = self._fetch(source_ids, scratch or Scratch())
         found = find_samples(addresses, sizes)
         labels, ids = found[:, 2].copy(), found[:, 3].copy()
         starts, ends = begins + found[:, 0], begins + found[:, 0] + found[:, 1]
@@ -85,7 +90,9 @@ class RecordStore:
             encoded[i], labels[i], ids[i] = row
         return encoded, labels, ids
 
-    def _fetch(self, source_ids: Ids) -> tuple[list[memoryview], Ids, Ids, Ids]:
+    def _fetch(
+        self, source_ids: Ids, scratch: Scratch
+    ) -> tuple[list[memoryview], Ids, Ids, Ids]:
         """Return for each record the memory it is in, where it begins there, its
         address and its size, less where the shard has been cut off since."""
         shards = np.searchsorted(self._first_ids, source_ids, side="right") - 1
@@ -95,32 +102,34 @@ class RecordStore:
             lengths = np.array([len(block) for block in memory], np.int64)
             there = np.minimum(sizes, lengths - offsets).clip(0)
             return memory, offsets, self._addresses[shards] + offsets, there
-        if not hasattr(self._local, "scratch"):
-            self._local.scratch = Scratch()
         ends = np.cumsum(sizes)
-        array = self._local.scratch.take((int(sizes.sum()),))
-        block, begins = array.data, ends - sizes
-        places = zip(shards, begins, ends, offsets, strict=True)
-        there = np.array(
-            [
-                os.preadv(self._descriptors[shard], [block[begin:end]], offset)
-                for shard, begin, end, offset in places
-            ],
-            np.int64,
-        )
+        array = scratch.take((int(sizes.sum()),))
+        block, begins, there = array.data, ends - sizes, np.zeros_like(sizes)
+        for i, (shard, begin, end) in enumerate(zip(shards, begins, ends, strict=True)):
+            # What can't be read is read again on its own, and then the error is named.
+            with contextlib.suppress(OSError):
+                part = [block[begin:end]]
+                there[i] = os.preadv(self._descriptors[shard], part, offsets[i])
         return [block] * len(sizes), begins, array.ctypes.data + begins, there
 
     def _shard(self, shard: int) -> memoryview:
         with self._lock:
             if shard not in self._loaded:
-                array = np.frombuffer(self._paths[shard].read_bytes(), np.uint8)
+                try:
+                    data = self._paths[shard].read_bytes()
+                except OSError:
+                    data = b""  # of its records each is missing, and is named
+                array = np.frombuffer(data, np.uint8)
                 self._loaded[shard] = array.data
                 self._addresses[shard] = array.ctypes.data
         return self._loaded[shard]
 
     def _checked(self, source_id: int, parse: Callable[[bytes], tuple[T, int]]) -> T:
         """Read a record's bytes and parse them; `parse` tells also whose they are."""
-        block = self._block(source_id)
+        try:
+            block = self._block(source_id)
+        except OSError as error:
+            raise self.fault(source_id, f"it can't be read: {error}") from None
         try:
             parsed, found = parse(unframe_record(block))
         except ValueError as error:
