@@ -12,14 +12,17 @@ FLOORS = ("base", "data", "training", "comparison", "roof")
 HEAVY = {
     "tfpipe.data.streaming.pipeline",
     "tfpipe.data.checks.tf_decode",
+    "tfpipe.training.determinism",
     "tfpipe.training.events",
     "tfpipe.training.export",
     "tfpipe.training.keras2",
     "tfpipe.training.models",
+    "tfpipe.training.predicting",
     "tfpipe.training.provenance",
     "tfpipe.training.run",
     "tfpipe.training.state",
     "tfpipe.training.stopping",
+    "tfpipe.training.updates",
     "tfpipe.training.writer",
 }
 

@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 
 from tfpipe import cli
+from tfpipe.base import named_values
+from tfpipe.training.optimizers import OPTIMIZERS
+from tfpipe.training.schedules import SCHEDULES
 
 ROOT = Path(__file__).parents[1]
 READMES = ("README.md", "README.zh.md")
@@ -36,6 +39,7 @@ def config_class(words):
     from tfpipe.data.conversion.config import ConvertConfig
     from tfpipe.data.demo.demo_set import DemoConfig
     from tfpipe.training.config import RunConfig
+    from tfpipe.training.prediction_config import PredictConfig
 
     classes = {
         "tfpipe.train": RunConfig,
@@ -43,6 +47,7 @@ def config_class(words):
         "tfpipe.make_records": ConvertConfig,
         "tfpipe.verify_records": VerifyConfig,
         "tfpipe.make_demo_images": DemoConfig,
+        "tfpipe.predict": PredictConfig,
     }
     return classes[name], rest
 
@@ -55,7 +60,9 @@ def test_every_command_parses(readme):
         is_ours = words[0] == "python" and words[1:3] != ["-m", "pip"]
         if is_ours and "--optimizer=adm" not in words:
             kind, rest = config_class(words)
-            cli.parse_flags(kind, rest)
+            is_predict = words[2:3] == ["tfpipe.predict"]
+            names = ("model", "pictures") if is_predict else ()
+            cli.parse_flags(kind, rest, names)
             parsed += 1
     assert parsed >= 5
 
@@ -72,6 +79,42 @@ def test_the_error_shown_is_the_error_given(readme):
 def test_both_languages_show_the_same_commands():
     english, chinese = (commands(readme) for readme in READMES)
     assert english == chinese
+
+
+def rows_of(readme, first):
+    """The rows of a table by their first cell; `first` heads that column."""
+    text = (ROOT / readme).read_text(encoding="utf-8")
+    found = re.search(
+        rf"^\| ({first}) \|.*\n\|[ -|]*\n((?:\|.*\n)*)", text, re.MULTILINE
+    )
+    rows = [line.strip("| ").split(" | ") for line in found[2].splitlines()]
+    return {row[0].strip(): [cell.strip(" |") for cell in row[1:]] for row in rows}
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_the_tables_of_optimizers_and_schedules_are_the_programs(readme):
+    shown = rows_of(readme, "optimizer|优化器")
+    usable = {n: row for n, row in OPTIMIZERS.items() if not row.refused}
+    assert list(shown) == list(usable)
+    for name, row in usable.items():
+        own = [written(key, row.arguments[key]) for key in row.own]
+        assert shown[name][0] == " ".join(own), name
+        assert (shown[name][2] in ("yes", "有")) == row.is_checked
+    shown = rows_of(readme, "schedule")
+    assert list(shown) == list(SCHEDULES)
+    for name, row in SCHEDULES.items():
+        own = [written(key, argument) for key, argument in row.arguments.items()]
+        assert shown[name][0] in (" ".join(own), "(`--decay`)"), name
+
+
+def written(name, argument):
+    """An argument as the tables have it."""
+    if argument.default is named_values.REQUIRED:
+        return name
+    value = argument.default
+    if isinstance(value, float):
+        return f"{name}={value:g}"
+    return f"{name}={str(value).lower()}"
 
 
 @pytest.mark.parametrize("readme", READMES)

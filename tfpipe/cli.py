@@ -34,6 +34,8 @@ def run_binary(
     config_class: type[Config],
     work: Callable[[Config], int],
     argv: Sequence[str] | None = None,
+    *,
+    positional: Sequence[str] = (),
 ) -> NoReturn:
     """Parse flags into a config, do the work, exit with the house's codes.
 
@@ -42,6 +44,8 @@ def run_binary(
         config_class: a frozen dataclass declared with `settings.setting`.
         work: takes the config, returns an exit code.
         argv: the arguments behind the program's name; default `sys.argv[1:]`.
+        positional: settings that words without a flag are, in turn; the last one takes
+            all that are left.
     """
     # A shell starts background commands with Ctrl-C ignored; a script may send it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -53,7 +57,7 @@ def run_binary(
         if any(word in ("--help", "-h", "-help", "--helpfull") for word in arguments):
             print(help_text(doc, config_class))
             sys.exit(EXIT_OK)
-        code = work(parse_flags(config_class, arguments))
+        code = work(parse_flags(config_class, arguments, positional))
     except Terminated:
         code = EXIT_TERMINATED
     except KeyboardInterrupt:
@@ -102,8 +106,10 @@ def _raise_terminated(signum: int, frame: types.FrameType | None) -> None:
     raise Terminated
 
 
-def parse_flags(config_class: type[Config], argv: Sequence[str]) -> Config:
-    """Turn command-line words into a config.
+def parse_flags(
+    config_class: type[Config], argv: Sequence[str], positional: Sequence[str] = ()
+) -> Config:
+    """Turn command-line words into a config; see `run_binary` for `positional`.
 
     Raises:
         ValueError: for an unknown flag, a stray argument or a wrong value.
@@ -133,7 +139,7 @@ def parse_flags(config_class: type[Config], argv: Sequence[str]) -> Config:
     except flags.Error as error:
         name = str(error).rpartition(" ")[2]
         raise ValueError(f"{name} must have a value, got none") from None
-    if stray:
+    if stray and not positional:
         raise ValueError(
             f"arguments must be flags such as --name=value, got {stray[0]!r}; "
             "--help lists the flags"
@@ -143,6 +149,12 @@ def parse_flags(config_class: type[Config], argv: Sequence[str]) -> Config:
         for name, kind in kinds.items()
         if values[name].present
     }
+    *single, several = positional or [""]
+    for name in single:
+        if stray and name not in given:
+            given[name] = stray.pop(0)
+    if stray:
+        given[several] = (*given.get(several, ()), *stray)
     return typing.cast(Config, settings.build_config(config_class, given))
 
 

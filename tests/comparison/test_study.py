@@ -56,6 +56,24 @@ def test_single_runs_take_any_setting_and_come_behind_the_grid():
     assert {run.data.image_size for run in runs} == {64}
 
 
+def test_single_runs_take_arguments_of_their_optimizer_and_schedule():
+    (run,) = plan(
+        run=("adam,beta_2=0.99,schedule=warmup,warmup_steps=5,augment=flip+color",)
+    )
+    assert run.optimizer.optimizer_args == ("beta_2=0.99",)
+    assert run.optimizer.schedule_args == ("warmup_steps=5",)
+    assert run.data.augment == ("flip", "color")
+
+
+def test_shared_arguments_are_those_of_each_runs_own_optimizer():
+    (run,) = plan(optimizers=("adadelta",), optimizer_args=("rho=0.9",))
+    assert run.optimizer.optimizer_args == ("rho=0.9",)  # rmsprop's default, not its
+    (run,) = plan(run=("lion",), optimizer_args=("beta_1=0.95",))
+    assert run.optimizer.optimizer_args == ("beta_1=0.95",)
+    (run,) = plan(run=("adam,schedule=keras2_decay",), schedule="cosine")
+    assert run.optimizer.decay == 1e-6
+
+
 def test_replicates_count_seeds_up_and_share_them_between_configurations():
     runs = plan(optimizers=("adam", "sgd"), replicates=2, seed=7)
     assert [(run.optimizer.optimizer, run.run.seed) for run in runs] == [
@@ -78,6 +96,10 @@ def test_replicates_count_seeds_up_and_share_them_between_configurations():
         ({"run": ("adam,learning_rat=1",)}, "did you mean learning_rate"),
         ({"run": ("adam,1e-3",)}, "name=value behind its optimizer, got '1e-3'"),
         ({"run": ("adam,run_name=x",)}, "got 'run_name=x'"),
+        ({"run": ("adam,momentum=0.9",)}, "got 'momentum=0.9'"),
+        ({"run": ("sgd,schedule=plateau,patience=3",)}, "must say whose patience"),
+        ({"run": ("adam,beta2=0.9",)}, "did you mean beta_2"),
+        ({"run": ("adam,warmup_steps=5",)}, "got 'warmup_steps=5'"),
         ({"run": ("adam,epochs=two",)}, "epochs must be a whole number"),
         ({"run": ("adam,epochs=1,epochs=2",)}, "must have epochs once"),
         ({"replicates": 0}, "replicates must be a whole number of at least 1"),

@@ -15,16 +15,6 @@ def test_applications_are_keras_own():
     assert set(catalog.APPLICATIONS) == found
 
 
-def test_default_rates_are_keras_own():
-    for name, row in catalog.OPTIMIZERS.items():
-        module, _, attribute = row.class_path.partition(":")
-        if module == "keras.optimizers":
-            signature = inspect.signature(getattr(keras.optimizers, attribute))
-            assert signature.parameters["learning_rate"].default == row.default_rate
-        else:
-            assert name == "rmsprop_keras2"
-
-
 @pytest.mark.parametrize(
     ("optimizer", "rate", "text"),
     [

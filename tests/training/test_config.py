@@ -31,6 +31,14 @@ def test_a_config_survives_json():
         ({"optimizer": "my.code:Mine"}, "my.code_Mine-lr0.0001-s0"),
         ({"weights": "/a/long/path/b.keras"}, "rmsprop-lr0.0001-weightsb.keras-s0"),
         ({"run_name": "first"}, "first"),
+        (
+            {"optimizer": "sgd", "optimizer_args": ["nesterov=true", "momentum=0.90"]},
+            "sgd-lr0.0001-momentum=0.9+nesterov=true-s0",
+        ),
+        (
+            {"schedule": "warmup", "schedule_args": ["warmup_steps=586"]},
+            "rmsprop-lr0.0001-schedulewarmup-warmup_steps=586-s0",
+        ),
     ],
 )
 def test_run_names(values, name):
@@ -56,7 +64,10 @@ def test_identity_leaves_out_seed_epochs_and_places():
         ({"learning_rate": True}, "learning_rate must be a number, got True"),
         ({"epochs": 1.5}, "epochs must be a whole number of at least 1, got 1.5"),
         ({"image_size": 4}, "image_size must be a whole number of at least 8, got 4"),
-        ({"monitor": "f1"}, "monitor must be one of val_accuracy, .* got 'f1'"),
+        (
+            {"monitor": "f1"},
+            "monitor must be one of val_loss, val_accuracy, .* got 'f1'",
+        ),
         ({"model": "small_cnn", "weights": "imagenet"}, "weights must be none or a fi"),
         ({"model": "a..b:c"}, "model must be one of .* got 'a..b:c'"),
         ({"run_name": "a/b"}, "run_name must be the name of one folder, got 'a/b'"),
@@ -67,7 +78,11 @@ def test_a_wrong_value_cannot_be_constructed(values, message):
         RunConfig.of(**values)
 
 
-def test_a_default_name_too_long_for_a_folder_is_refused():
-    config = RunConfig.of(model=f"{'a' * 150}:f")
-    with pytest.raises(ValueError, match="name the run with --run_name"):
-        run_config.run_name(config)
+def test_a_default_name_too_long_for_a_folder_ends_in_a_digest():
+    long, other = (
+        run_config.run_name(RunConfig.of(model=f"{'a' * 150}:{name}", seed=7))
+        for name in ("f", "g")
+    )
+    assert long != other
+    assert len(long) <= run_config.MAX_NAME_LENGTH
+    assert long.endswith("-s7")

@@ -24,6 +24,9 @@ def start(records_dir, runs_dir):
         "--epochs=3",
         "--run_name=killed",
         "--checkpoint_minutes=0.01",
+        "--augment=flip,color",
+        "--optimizer_args=momentum=0.5",
+        "--schedule=cosine",
         f"--records_dir={records_dir}",
         f"--runs_dir={runs_dir}",
     ]

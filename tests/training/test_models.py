@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tfpipe.base.seeds import derive_seed
-from tfpipe.training import catalog, export, models
-from tfpipe.training.config import ModelConfig, OptimizerConfig
+from tfpipe.training import export, models
+from tfpipe.training.config import ModelConfig
 
 OWN_MODEL = """
 import importlib
@@ -27,10 +27,6 @@ def wrong(image_shape, num_classes):
 def unbuilt(image_shape, num_classes):
     return keras.Sequential([
         keras.layers.Flatten(), keras.layers.Dense(num_classes, activation="softmax")])
-class Half(keras.optimizers.SGD):
-    pass
-def not_one(learning_rate):
-    return 3
 def logits(image_shape, num_classes):
     return keras.Sequential([
         keras.Input(image_shape), keras.layers.Flatten(),
@@ -85,12 +81,10 @@ def test_a_size_that_a_model_cannot_take_is_refused():
         models.build_model(ModelConfig(), 16, 2, seed=0)
 
 
-def test_own_model_and_own_optimizer(own_code):
+def test_own_models(own_code):
     for name in ("own_code:linear", "own_code:unbuilt"):
         model = models.build_model(ModelConfig(model=name), 8, 3, seed=0)
         assert model.output_shape == (None, 3)
-    config = OptimizerConfig(optimizer="own_code:Half", learning_rate=0.5)
-    assert type(models.build_optimizer(config)).__name__ == "Half"
 
 
 @pytest.mark.parametrize(
@@ -105,12 +99,6 @@ def test_own_model_and_own_optimizer(own_code):
 def test_own_models_that_do_not_fit_are_refused(own_code, name, message):
     with pytest.raises(ValueError, match=message):
         models.build_model(ModelConfig(model=name), 8, 3, seed=0)
-
-
-def test_own_optimizer_that_is_none_is_refused(own_code):
-    config = OptimizerConfig(optimizer="own_code:not_one")
-    with pytest.raises(ValueError, match=r"must be a keras.optimizers.Optimizer"):
-        models.build_optimizer(config)
 
 
 @pytest.mark.parametrize("ending", [".keras", ".weights.h5"])
@@ -195,14 +183,3 @@ def test_weights_that_cannot_be_fetched_are_explained(monkeypatch):
     config = ModelConfig(weights="imagenet")
     with pytest.raises(ValueError, match=r"fetched once, .*notop.h5; .*put it into"):
         models.build_model(config, 32, 2, seed=0)
-
-
-@pytest.mark.parametrize("name", sorted(catalog.OPTIMIZERS))
-def test_every_optimizer_of_the_table_steps(name):
-    optimizer = models.build_optimizer(OptimizerConfig(optimizer=name))
-    model = models.build_model(ModelConfig(model="small_cnn"), 8, 2, seed=0)
-    before = models.weights_sha256(model)
-    model.compile(optimizer, "categorical_crossentropy")
-    pictures = np.random.default_rng(0).random((4, 8, 8, 3), np.float32)
-    model.train_on_batch(pictures, np.eye(2, dtype=np.float32)[[0, 1, 1, 0]])
-    assert models.weights_sha256(model) != before

@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -14,6 +16,7 @@ import pytest
 from tfpipe.base import files
 from tfpipe.data.conversion.config import ConvertConfig
 from tfpipe.data.conversion.convert import convert
+from tfpipe.data.storing import Storing
 from tfpipe.training import run_folder
 from tfpipe.training.config import RunConfig
 from tfpipe.training.run import train
@@ -193,7 +196,11 @@ def test_a_failed_run_says_so_and_continues_from_its_last_checkpoint(configure, 
     failed = run_folder.read_run(run_folder.run_folder(config))
     assert failed.status["status"] == "failed"
     assert failed.status["reason"] == "RuntimeError: a fault"
-    assert digest(train(config, say=quiet).folder) == whole[2]
+    continued = train(config, say=quiet)
+    assert digest(continued.folder) == whole[2]
+    (session,) = continued.facts["sessions"]
+    assert (session["from_step"], session["lost_steps"]) == (STEPS, 2)
+    assert 0 <= session["lost_seconds"] < 60
 
 
 def test_more_epochs_continue_a_finished_run(configure, whole):
@@ -554,6 +561,10 @@ def test_tensorboard_shows_kerass_tags_once_a_step(configure):
         "epoch_learning_rate": [0, 1],
     }
     assert found["validation"] == {
+        "epoch_balanced_accuracy": [0, 1],
+        "epoch_macro_f1": [0, 1],
+        "evaluation_balanced_accuracy_vs_iterations": [5, 10],
+        "evaluation_macro_f1_vs_iterations": [5, 10],
         "epoch_loss": [0, 1],
         "epoch_accuracy": [0, 1],
         "evaluation_loss_vs_iterations": [STEPS, 2 * STEPS],
@@ -594,7 +605,8 @@ def test_a_persons_own_callback_is_driven(configure):
         on_epoch_end=lambda epoch, logs: seen.append((epoch, sorted(logs)))
     )
     train(configure(), callbacks=[callback], say=quiet)
-    names = ["accuracy", "loss", "val_accuracy", "val_loss"]
+    names = ["accuracy", "loss", "val_accuracy", "val_balanced_accuracy"]
+    names += ["val_loss", "val_macro_f1"]
     assert seen == [(0, names), (1, names)]
 
 
@@ -615,3 +627,182 @@ def test_a_collapsed_epoch_is_explained(configure):
     assert "is answered for every picture" in text
     assert "is about ln 2 = 0.693: the run has not left its start" in text
     assert "try --learning_rate=0.01 or --learning_rate=1e-10" in text
+
+
+# Each with the step that is lost: a run goes on behind the one before, inside an epoch,
+# at its end, between updates of accumulated gradients, behind a reduced rate.
+CASES = [
+    (4, {"optimizer": "sgd", "optimizer_args": ["momentum=0.9", "nesterov=true"]}),
+    (STEPS + 1, {"optimizer": "rmsprop_keras2", "schedule": "warmup"}),
+    (7, {"optimizer": "adamw", "augment": ["flip", "color"], "schedule": "cosine"}),
+    (4, {"optimizer": "nadam", "augment": ["crop"], "class_weight": "balanced"}),
+    (6, {"optimizer": "adam", "optimizer_args": ["gradient_accumulation_steps=3"]}),
+    (8, {"optimizer": "lion", "optimizer_args": ["use_ema=true", "ema_momentum=0.8"]}),
+    (2 * STEPS + 3, {"optimizer": "sgd", "schedule": "plateau"}),
+    (6, {"optimizer": "adam", "early_stopping": "keras2"}),
+    (2, {"optimizer": "muon", "schedule": "exponential"}),
+]
+ARGUMENTS = {
+    "warmup": ["warmup_steps=7"],
+    "exponential": ["decay_steps=3", "decay_rate=0.5"],
+    "plateau": ["patience=1", "min_delta=10", "factor=0.5"],
+}
+
+
+@pytest.mark.parametrize(
+    ("stop_at", "case"), CASES, ids=["-".join(map(str, c.values())) for _, c in CASES]
+)
+def test_the_matrix_of_resumes(configure, tmp_path, stop_at, case):
+    arguments = ARGUMENTS.get(case.get("schedule"), [])
+    # Patience 2 and a baseline out of reach: keras2 stops behind the second epoch.
+    config = configure(
+        epochs=3,
+        schedule_args=arguments,
+        patience=2,
+        baseline=0.99,
+        **{"early_stopping": "off", **case},
+    )
+    whole = train(config.replace(runs_dir=str(tmp_path / "whole")), say=quiet)
+    assert whole.status["epoch"] == (2 if "early_stopping" in case else 3)
+    with pytest.raises(RuntimeError):  # without a word, as a kill
+        train(
+            config.replace(checkpoint_minutes=1e-9),
+            callbacks=[StopAt(stop_at, None)],
+            say=quiet,
+        )
+    continued = train(config, say=quiet)
+    assert continued.facts["sessions"][0]["from_step"] == stop_at - 1
+    assert digest(continued.folder) == digest(whole.folder)
+    for name in ("status", "reason", "epoch", "step"):
+        assert continued.status[name] == whole.status[name]
+
+
+def test_a_plateau_halves_the_rate_and_keras2_stops(configure):
+    values = {"schedule": "plateau", "schedule_args": ARGUMENTS["plateau"]}
+    record = train(configure(epochs=4, early_stopping="off", **values), say=quiet)
+    # The first epoch is the best for good: each later one halves what comes after it.
+    steps = files.read_json_lines(record.folder / run_folder.STEPS)
+    rates = [steps[epoch * STEPS]["learning_rate"] for epoch in range(4)]
+    np.testing.assert_allclose(rates, [1e-3, 1e-3, 5e-4, 2.5e-4], rtol=1e-6)
+    config = configure(epochs=4, early_stopping="keras2", patience=2, baseline=0.99)
+    record = train(config, say=quiet)
+    assert record.status["reason"] == "EarlyStopping"
+    assert record.status["epoch"] == 2
+
+
+def test_saved_models_are_those_asked_for_and_hold_averages(configure):
+    config = configure(epochs=1, keep=["last"], optimizer="sgd", learning_rate=0.1)
+    plain = train(config, say=quiet)
+    names = {path.name for path in plain.folder.glob("*.keras")}
+    assert names == {"last.keras"}
+    averaged = train(
+        config.replace(optimizer_args=["use_ema=true", "ema_momentum=0.9"]), say=quiet
+    )
+    weights = [
+        keras.models.load_model(run.folder / "last.keras").get_weights()
+        for run in (plain, averaged)
+    ]
+    assert not np.array_equal(weights[0][0], weights[1][0])
+    # They took the same steps; the evaluation is of the averages.
+    lines = [run.evaluations[0] for run in (plain, averaged)]
+    assert lines[0]["loss"] == lines[1]["loss"]
+    assert lines[0]["val_loss"] != lines[1]["val_loss"]
+
+
+def test_a_gradient_that_is_not_finite_leaves_the_checkpoint_before(configure):
+    config = configure(checkpoint_minutes=1e-9, epochs=3)
+
+    class Spoil(keras.callbacks.Callback):
+        """Do to the weights what such a gradient does, behind step 7."""
+
+        left = 7
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.left -= 1
+            if self.left == 0:
+                weight = self.model.trainable_variables[0]
+                weight.assign(np.full(weight.shape, np.nan))
+
+    record = train(config, callbacks=[Spoil()], say=quiet)
+    assert record.status["status"] == "diverged"
+    assert record.status["reason"] == "the state is not finite at step 7"
+    newest = max((record.folder / "checkpoint").glob("*.npz"))
+    assert newest.stem == "step-00000006"
+    with np.load(newest) as arrays:
+        assert all(np.isfinite(arrays[name]).all() for name in arrays.files)
+    assert (record.folder / "plots" / "loss.png").exists()
+
+
+def test_a_weighted_loss_changes_training_and_not_val_loss_s_meaning(configure):
+    config = configure(epochs=1)
+    even, weighed = (
+        train(config.replace(class_weight=kind), say=quiet)
+        for kind in ("none", "balanced")
+    )
+    first = [
+        files.read_json_lines(run.folder / run_folder.STEPS)[0]["loss"]
+        for run in (even, weighed)
+    ]
+    assert first[0] != first[1]
+    with np.load(weighed.folder / "predictions" / f"step-{STEPS}.npz") as stored:
+        loss = -np.log(stored["true_probability"].astype(float)).mean()
+    assert weighed.evaluations[0]["val_loss"] == pytest.approx(loss, abs=1e-3)
+
+
+def test_a_faithful_run_is_the_notebooks_and_wants_its_pixels(
+    configure, image_dir, tmp_path
+):
+    values = {"faithful": True, "image_size": 224, "optimizer": "rmsprop"}
+    config = configure(**values)
+    assert config.optimizer.optimizer == "rmsprop_keras2"
+    assert config.stopping.early_stopping == "keras2"
+    assert config.model.precision == "float32"
+    with pytest.raises(ValueError, match=r"--resize_filter=nearest --encoding=raw"):
+        train(config, say=quiet)
+    with pytest.raises(
+        ValueError, match="image_size must be 224 in a faithful run, got 16"
+    ):
+        configure(faithful=True)
+    folder = str(tmp_path / "faithful")
+    convert(
+        ConvertConfig(
+            image_dir=str(image_dir),
+            records_dir=folder,
+            storing=Storing(image_size=224, resize_filter="nearest", encoding="raw"),
+        )
+    )
+    record = train(config.replace(records_dir=folder, max_steps=1), say=quiet)
+    assert record.status["status"] == "done"
+
+
+def test_strict_determinism_is_tensorflows():
+    code = (
+        "from tfpipe.training import determinism\n"
+        "from tensorflow.python.framework import config\n"
+        "determinism.set_up('seeded')\n"
+        "assert not config.is_op_determinism_enabled()\n"
+        "determinism.set_up('strict')\n"
+        "assert config.is_op_determinism_enabled()\n"
+        "assert determinism.may_compile('strict') is False\n"
+        "assert determinism.may_compile('off') == 'auto'\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_interruption_saves_no_state_that_is_not_finite(configure):
+    class Spoil(keras.callbacks.Callback):
+        left = 3
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.left -= 1
+            if self.left == 0:
+                weight = self.model.trainable_variables[0]
+                weight.assign(np.full(weight.shape, np.inf))
+                os.kill(os.getpid(), signal.SIGINT)
+
+    config = configure()
+    with pytest.raises(KeyboardInterrupt):
+        train(config, callbacks=[Spoil()], say=quiet)
+    record = run_folder.read_run(run_folder.run_folder(config))
+    assert record.status["status"] == "diverged"
+    assert not list((record.folder / "checkpoint").glob("*"))

@@ -3,6 +3,7 @@
 import dataclasses
 import shlex
 import subprocess
+import typing
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from tfpipe.base import files, settings
 from tfpipe.base.settings import setting
 from tfpipe.data import manifest
 from tfpipe.training import run_folder
+from tfpipe.training.catalog import is_own
 from tfpipe.training.config import (
     DataConfig,
     Group,
@@ -21,7 +23,9 @@ from tfpipe.training.config import (
     run_name,
 )
 from tfpipe.training.config import check_records as check_run
+from tfpipe.training.optimizers import OPTIMIZERS
 from tfpipe.training.run_folder import RunRecord
+from tfpipe.training.schedules import SCHEDULES
 
 EXPERIMENT = (("rmsprop", 1e-4), ("adam", 1e-4), ("sgd", 1e-4), ("adam", 1e-3))
 """The experiment's four runs: optimizer and learning rate."""
@@ -41,7 +45,8 @@ class StudyConfig(Group):
     )
     run: tuple[str, ...] = setting(
         (),
-        'One more run: its optimizer, then any settings, "adam,learning_rate=1e-3".',
+        "One more run: its optimizer, then any settings and arguments of optimizer and "
+        'schedule, "adam,learning_rate=1e-3,beta_2=0.99".',
         front=True,
         repeated=True,
     )
@@ -76,14 +81,9 @@ def plan_runs(config: CompareConfig) -> list[RunConfig]:
             for two runs that would write one folder.
     """
     _refuse_unheeded(config)
-    shared = RunConfig(
-        data=config.data,
-        model=config.model,
-        optimizer=config.optimizer,
-        stopping=config.stopping,
-        run=config.run,
-    )
-    configurations = [shared.replace(**changes) for changes in _changes(config)]
+    own = [field.name for field in dataclasses.fields(StudyConfig)]
+    shared = {k: v for k, v in settings.flatten(config).items() if k not in own}
+    configurations = [RunConfig.of(**{**shared, **c}) for c in _changes(config)]
     runs = [
         configuration.replace(seed=configuration.run.seed + replicate)
         for replicate in range(config.study.replicates)
@@ -151,16 +151,41 @@ def _parse_run(text: str) -> dict[str, Any]:
             'say it as --run="adam,learning_rate=1e-3"'
         )
     values: dict[str, Any] = {"optimizer": optimizer}
+    given = dict(word.partition("=")[::2] for word in words)
+    rule = OptimizerConfig(optimizer=optimizer).optimizer  # refuses other names
+    schedule = SCHEDULES.get(given.get("schedule", ""))
     for word in words:
         name, equals, value = word.partition("=")
-        if not equals or name not in kinds or name in ("runs_dir", "run_name"):
+        is_setting = name in kinds and name not in ("runs_dir", "run_name")
+        is_of_schedule = schedule is not None and name in schedule.arguments
+        if is_setting and is_of_schedule:
             raise ValueError(
-                f"run {text!r} must have settings of a run as name=value behind its "
-                f"optimizer, got {word!r}{settings.did_you_mean(name, kinds)}"
+                f"run {text!r} must say whose {name} it means, early stopping's and "
+                f"the schedule's are called so; say schedule_args={word}, or share "
+                f"--{name} among all runs"
             )
         if name in values:
             raise ValueError(f"run {text!r} must have {name} once, got it twice")
-        values[name] = settings.parse_value(value, kinds[name], name)
+        if equals and is_setting and typing.get_origin(kinds[name]) is tuple:
+            values[name] = tuple(value.split("+"))
+        elif equals and is_setting:
+            values[name] = settings.parse_value(value, kinds[name], name)
+        elif equals and is_of_schedule:
+            values.setdefault("schedule_args", ())
+            values["schedule_args"] += (word,)
+        elif equals and (is_own(rule) or name in OPTIMIZERS[rule].arguments):
+            values.setdefault("optimizer_args", ())
+            values["optimizer_args"] += (word,)
+        else:
+            known = [
+                *kinds,
+                *(OPTIMIZERS[rule].arguments if rule in OPTIMIZERS else ()),
+            ]
+            raise ValueError(
+                f"run {text!r} must have settings of a run, or arguments of its "
+                f"optimizer or schedule, as name=value behind its optimizer, got "
+                f"{word!r}{settings.did_you_mean(name, known)}"
+            )
     return values
 
 

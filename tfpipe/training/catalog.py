@@ -1,42 +1,19 @@
 """The menu: optimizers and models by name, without loading Keras.
 
-An optimizer is one row here. A model of `keras.applications` is a name here; others
-are built in `models.py`.
+Optimizers are the rows of `optimizers.py`. A model of `keras.applications` is a name
+here; others are built in `models.py`.
 """
 
-import dataclasses
 import importlib.util
 from pathlib import Path
 from typing import Any
 
 from tfpipe.base import files
 from tfpipe.base.settings import did_you_mean
+from tfpipe.training.optimizers import OPTIMIZERS
 
 EXPERIMENT_RATE = 1e-4
 
-
-@dataclasses.dataclass(frozen=True)
-class OptimizerRow:
-    """One optimizer: where its class is, and Keras's default learning rate."""
-
-    class_path: str
-    default_rate: float
-
-
-OPTIMIZERS = {
-    "sgd": OptimizerRow("keras.optimizers:SGD", 0.01),
-    "rmsprop": OptimizerRow("keras.optimizers:RMSprop", 0.001),
-    "rmsprop_keras2": OptimizerRow("tfpipe.training.keras2:RMSpropKeras2", 0.001),
-    "adam": OptimizerRow("keras.optimizers:Adam", 0.001),
-    "adamw": OptimizerRow("keras.optimizers:AdamW", 0.001),
-    "nadam": OptimizerRow("keras.optimizers:Nadam", 0.001),
-    "adamax": OptimizerRow("keras.optimizers:Adamax", 0.001),
-    "adagrad": OptimizerRow("keras.optimizers:Adagrad", 0.001),
-    "adadelta": OptimizerRow("keras.optimizers:Adadelta", 0.001),
-    "ftrl": OptimizerRow("keras.optimizers:Ftrl", 0.001),
-    "lion": OptimizerRow("keras.optimizers:Lion", 0.001),
-    "lamb": OptimizerRow("keras.optimizers:Lamb", 0.001),
-}
 
 # The names of keras.applications in lower case; a test compares them with Keras.
 APPLICATIONS = (
@@ -88,9 +65,16 @@ def check_optimizer(name: str) -> None:
     """Refuse an optimizer that is neither in the table nor a person's own.
 
     Raises:
-        ValueError: listing the names.
+        ValueError: listing the names, or for one with a defect.
     """
-    _check_name("optimizer", name, OPTIMIZERS, "package.module:Class")
+    row = OPTIMIZERS.get(name)
+    if row and row.refused:
+        raise ValueError(
+            f"optimizer must be one whose rule is kept, got {name}: {row.refused}; "
+            "choose another"
+        )
+    known = [name for name, row in OPTIMIZERS.items() if not row.refused]
+    _check_name("optimizer", name, known, "package.module:Class")
 
 
 def check_model(name: str) -> None:

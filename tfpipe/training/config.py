@@ -1,17 +1,23 @@
 """What one run is: every setting, its checks, its name, its identity."""
 
 import dataclasses
+import hashlib
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tfpipe.base import settings
 from tfpipe.base.settings import setting
 from tfpipe.data.manifest import Manifest
+from tfpipe.data.storing import Storing
 from tfpipe.data.streaming.choices import AUGMENTATIONS, CACHES, FETCHES, RESIZES
-from tfpipe.training import catalog
+from tfpipe.training import catalog, optimizers, schedules
+from tfpipe.training.measure import METRICS, MONITORS, TOP, metric_name
 
 MAX_NAME_LENGTH = 120
+DEFAULT_DECAY = 1e-6  # the experiment's
+SIDE = 224  # the experiment's
 
 
 class Group:
@@ -121,15 +127,39 @@ class OptimizerConfig(Group):
         "package.module:Class.",
         front=True,
     )
-    learning_rate: float = setting(1e-4, "Learning rate at step 0.", front=True)
+    learning_rate: float = setting(
+        1e-4, "Learning rate, before what schedule makes of it.", front=True
+    )
+    optimizer_args: tuple[str, ...] = setting(
+        (),
+        "The optimizer's other arguments by Keras's names: beta_2=0.99,epsilon=1e-5; "
+        "any takes weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema and "
+        "gradient_accumulation_steps.",
+    )
+    schedule: str = setting(
+        schedules.DEFAULT,
+        "How the learning rate changes, update by update.",
+        choices=schedules.SCHEDULES,
+    )
+    schedule_args: tuple[str, ...] = setting(
+        (),
+        "Its arguments by Keras's names, steps in updates: "
+        "decay_steps=2930,alpha=0.1. README lists them.",
+    )
     decay: float = setting(
-        1e-6,
+        DEFAULT_DECAY,
         "Keras 2's decay: the rate at step t is learning_rate / (1 + decay * t).",
         minimum=0,
     )
+    class_weight: str = setting(
+        "none",
+        "balanced: a picture's loss counts pictures / (classes x pictures of its "
+        "class), so that all classes weigh the same.",
+        choices=("none", "balanced"),
+    )
 
     def __post_init__(self) -> None:
-        """Refuse wrong values."""
+        """Refuse wrong values; arguments are checked with the whole run."""
         super().__post_init__()
         catalog.check_optimizer(self.optimizer)
         if self.learning_rate <= 0:
@@ -143,19 +173,13 @@ class StoppingConfig(Group):
     """When a run ends before its last epoch."""
 
     early_stopping: str = setting(
-        "keras", "Keras's EarlyStopping, or off.", choices=("keras", "off")
+        "keras",
+        "Keras's EarlyStopping, keras2 (Keras 2's: the best starts at the baseline), "
+        "or off.",
+        choices=("keras", "keras2", "off"),
     )
     monitor: str = setting(
-        "val_accuracy",
-        "The metric that EarlyStopping watches.",
-        choices=(
-            "val_accuracy",
-            "val_loss",
-            "accuracy",
-            "loss",
-            "val_acc",
-            "acc",
-        ),
+        "val_accuracy", "The metric that EarlyStopping watches.", choices=MONITORS
     )
     baseline: float = setting(0.9, "EarlyStopping's baseline.")
     patience: int = setting(30, "EarlyStopping's patience, in epochs.", minimum=0)
@@ -188,6 +212,25 @@ class RunSettings(Group):
         "Folder of this run below runs_dir; empty: named by its settings.",
         identity=False,
     )
+    determinism: str = setting(
+        "seeded",
+        "seeded: everything drawn from the seed; strict: operations, too, the same bit "
+        "for bit on a GPU, slower; off: seeded, and the backend may compile steps its "
+        "own way.",
+        choices=("off", "seeded", "strict"),
+    )
+    keep: tuple[str, ...] = setting(
+        ("best", "last"),
+        "Models to keep: that of the best val_accuracy, that of the end.",
+        choices=("best", "last", "none"),
+        identity=False,
+    )
+    faithful: bool = setting(
+        False,
+        "As the experiment's notebook: Keras 2's RMSprop and early stopping, float32, "
+        "records of nearest pixels at 224.",
+        identity=False,
+    )
     checkpoint_minutes: float = setting(
         10.0,
         "Minutes between checkpoints inside an epoch; 0: at epochs only.",
@@ -206,17 +249,57 @@ class RunSettings(Group):
                 f"run_name must be the name of one folder, got {self.run_name!r}; "
                 "give its parent as runs_dir"
             )
+        if "none" in self.keep and len(self.keep) > 1:
+            raise ValueError(
+                f"keep must be none or models, got {','.join(self.keep)}; leave one out"
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """Everything that one training is made of; made flat with `RunConfig.of`."""
+    """Everything that one training is made of; made flat with `RunConfig.of`.
+
+    With `run.faithful` the settings are the notebook's where they differ from those
+    of today.
+    """
 
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
     model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
     optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
     stopping: StoppingConfig = dataclasses.field(default_factory=StoppingConfig)
     run: RunSettings = dataclasses.field(default_factory=RunSettings)
+
+    def __post_init__(self) -> None:
+        """Refuse what doesn't fit together; be faithful where that was asked."""
+        _check_rule(self.optimizer)
+        if not self.run.faithful:
+            return
+        for name, value, notebooks in (
+            ("precision", self.model.precision, ("auto", "float32")),
+            ("image_size", self.data.image_size, (SIDE,)),
+            ("augment", self.data.augment, ((),)),
+            ("schedule", self.optimizer.schedule, (schedules.DEFAULT,)),
+            ("decay", self.optimizer.decay, (DEFAULT_DECAY,)),
+            ("class_weight", self.optimizer.class_weight, ("none",)),
+        ):
+            if value not in notebooks:
+                raise ValueError(
+                    f"{name} must be {notebooks[-1] or 'none'} in a faithful run, got "
+                    f"{value}; leave it or --faithful out"
+                )
+        changes: dict[str, Any] = {
+            "model": dataclasses.replace(self.model, precision="float32")
+        }
+        if self.optimizer.optimizer == "rmsprop":
+            changes["optimizer"] = dataclasses.replace(
+                self.optimizer, optimizer="rmsprop_keras2"
+            )
+        if self.stopping.early_stopping == "keras":
+            changes["stopping"] = dataclasses.replace(
+                self.stopping, early_stopping="keras2"
+            )
+        for name, value in changes.items():
+            object.__setattr__(self, name, value)
 
     @classmethod
     def of(cls, **values: Any) -> "RunConfig":
@@ -233,6 +316,28 @@ class RunConfig:
         return RunConfig.of(**{**settings.flatten(self), **values})
 
 
+def _check_rule(rule: OptimizerConfig) -> None:
+    """Check the arguments of an optimizer and a schedule that go together.
+
+    Raises:
+        ValueError: for what one of them doesn't take.
+    """
+    schedules.parse_args(rule.schedule, rule.schedule_args)
+    if rule.schedule != schedules.DEFAULT and rule.decay not in (0, DEFAULT_DECAY):
+        raise ValueError(
+            f"decay must be left out with schedule {rule.schedule}, got "
+            f"{rule.decay:g}; it is that of {schedules.DEFAULT}"
+        )
+    if catalog.is_own(rule.optimizer):
+        return
+    given = optimizers.parse_args(rule.optimizer, rule.optimizer_args)
+    if given.get("use_ema") and given.get("gradient_accumulation_steps"):
+        raise ValueError(
+            "optimizer_args must not have both use_ema and gradient_accumulation_steps"
+            ", got both: Keras would average at every batch; leave one out"
+        )
+
+
 def to_json(config: RunConfig) -> dict[str, Any]:
     """Return the settings as nested groups of JSON values."""
     return dataclasses.asdict(config)
@@ -244,47 +349,70 @@ def from_json(groups: dict[str, dict[str, Any]]) -> RunConfig:
 
 
 def identity(config: RunConfig) -> dict[str, Any]:
-    """Return the settings that change numbers, without epochs and seed."""
-    values = in_words(config)
-    return {
-        field.name: values[field.name]
+    """Return the settings that change numbers, without the seed.
+
+    Nor the epochs, but where the learning rate depends on how many there are.
+    """
+    values, rule = in_words(config), config.optimizer
+    values["monitor"] = metric_name(values["monitor"])
+    # Equal arguments in one spelling, without those that are defaults.
+    arguments = {
+        "schedule_args": schedules.canonical_args(rule.schedule, rule.schedule_args),
+        "optimizer_args": tuple(sorted(rule.optimizer_args))
+        if catalog.is_own(rule.optimizer)
+        else optimizers.canonical_args(rule.optimizer, rule.optimizer_args),
+    }
+    values |= {name: _as_word(texts) for name, texts in arguments.items()}
+    if rule.schedule != schedules.DEFAULT:
+        values["decay"] = 0.0  # which it isn't asked for
+    names = [
+        field.name
         for _, field, _ in settings.settings_of(RunConfig)
         if field.metadata["identity"]
-    }
+    ]
+    if schedules.depends_on_length(rule.schedule, rule.schedule_args):
+        names.append("epochs")
+    return {name: values[name] for name in names}
 
 
 def in_words(config: RunConfig) -> dict[str, Any]:
     """Return all settings by flat name, a list as one word: "crop+flip" or "none"."""
     return {
-        name: "+".join(value) or "none" if isinstance(value, list) else value
+        name: _as_word(value) if isinstance(value, list) else value
         for name, value in settings.flatten(config).items()
     }
+
+
+def _as_word(texts: Sequence[str]) -> str:
+    return "+".join(texts) or "none"
 
 
 def run_name(config: RunConfig) -> str:
     """Return the name of the run's folder below runs_dir.
 
     `<optimizer>-lr<rate>[-<field><value> of each non-default field]-s<seed>`, unless
-    the config names it.
+    the config names it; too long a name ends in a digest of the whole.
     """
     if config.run.run_name:
         return config.run.run_name
-    default = identity(RunConfig())
+    default = in_words(RunConfig())
     values = identity(config)
+    if values["schedule"] != schedules.DEFAULT:
+        values.pop("decay")  # it is always 0 then
     parts = [values.pop("optimizer"), f"lr{values.pop('learning_rate'):g}"]
     values["weights"] = Path(values["weights"]).name
     for name, value in values.items():
-        if value != default[name]:
-            parts.append(
-                f"{name}{value:g}" if type(value) is float else f"{name}{value}"
-            )
-    parts.append(f"s{config.run.seed}")
-    name = re.sub(r"[^A-Za-z0-9._+=-]", "_", "-".join(parts))
+        if value == default[name]:
+            continue
+        word = name
+        if name.endswith("_args"):  # have names of their own, and lists like 2:5
+            word, value = "", value.replace(":", ",")
+        parts.append(f"{word}{value:g}" if type(value) is float else f"{word}{value}")
+    seed = f"s{config.run.seed}"
+    name = re.sub(r"[^A-Za-z0-9._+=,-]", "_", "-".join([*parts, seed]))
     if len(name) > MAX_NAME_LENGTH:
-        raise ValueError(
-            f"default run name must have at most {MAX_NAME_LENGTH} characters, got "
-            f"{name!r}; name the run with --run_name"
-        )
+        digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+        name = f"{name[: MAX_NAME_LENGTH - 12 - len(seed)]}-{digest}-{seed}"
     return name
 
 
@@ -303,6 +431,9 @@ def check_records(config: RunConfig, manifest: Manifest) -> None:
             f"weights must be none, imagenet or a file, got {weights!r}, which is "
             "absent; name a .keras or .weights.h5 file"
         )
+    if config.run.faithful:
+        _check_faithful(manifest)
+    _check_monitors(config, len(manifest.class_names))
     if config.data.validation_split or config.data.split_seed:
         return  # the splits are made when the records are opened
     sizes = manifest.split_sizes
@@ -316,4 +447,35 @@ def check_records(config: RunConfig, manifest: Manifest) -> None:
         raise ValueError(
             f"train_examples must be at most {sizes['train']:,}, which the train split "
             f"holds, got {config.data.train_examples:,}"
+        )
+
+
+def _check_monitors(config: RunConfig, num_classes: int) -> None:
+    """Refuse to watch a metric that isn't there."""
+    watched = set()
+    if config.stopping.early_stopping != "off":
+        watched.add(config.stopping.monitor)
+    rule = config.optimizer
+    if rule.schedule == "plateau":
+        given = schedules.parse_args(rule.schedule, rule.schedule_args)
+        watched.add(given.get("monitor", "val_loss"))
+    if "val_top_5_accuracy" in watched and num_classes <= TOP:
+        there = ", ".join(f"val_{name}" for name in METRICS if "top_5" not in name)
+        raise ValueError(
+            f"monitor must be a metric of these records, which are {there}, loss and "
+            f"accuracy, got val_top_5_accuracy for {num_classes} classes"
+        )
+
+
+def _check_faithful(manifest: Manifest) -> None:
+    """Refuse records whose pixels aren't those that the notebook trained on."""
+    storing = Storing.from_facts(manifest.settings)
+    stored = (storing.image_size, storing.resize_filter, storing.resize_mode)
+    if stored != (SIDE, "nearest", "stretch") or storing.encoding != "raw":
+        raise ValueError(
+            f"records of a faithful run must hold the nearest pixels at {SIDE}, got "
+            f"image_size {storing.image_size}, {storing.resize_filter}, "
+            f"{storing.encoding}; make them with python tools/make_records.py "
+            f"--image_size={SIDE} --resize_filter=nearest --encoding=raw "
+            "--records_dir=records-faithful"
         )

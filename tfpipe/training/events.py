@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfpipe.base import files
 from tfpipe.training import run_folder
+from tfpipe.training.measure import METRICS
 
 
 class EventWriters:
@@ -42,7 +43,9 @@ class EventWriters:
             for name in ("loss", "accuracy", "learning_rate"):
                 tf.summary.scalar(f"epoch_{name}", line[name], step=epoch)
         with self._writers["validation"].as_default():
-            for name in ("loss", "accuracy"):
+            for name in METRICS:
+                if f"val_{name}" not in line:
+                    continue
                 value = line[f"val_{name}"]
                 tf.summary.scalar(f"epoch_{name}", value, step=epoch)
                 tag = f"evaluation_{name}_vs_iterations"

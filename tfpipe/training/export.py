@@ -41,12 +41,18 @@ def save_model(model: keras.Model, path: Path) -> None:
         keras.Model(inputs, outputs, name=model.name).save(aside)
 
 
-def describe_export(path: Path, class_names: list[str], resize: str) -> None:
-    """Write export.json: what the saved models take and give."""
+def describe_export(
+    path: Path, class_names: list[str], resize: str, storing: dict[str, Any]
+) -> None:
+    """Write export.json: what the saved models take and give.
+
+    `storing` says how the records' pictures were stored, before `resize`.
+    """
     facts: dict[str, Any] = {
         "input": "pixels 0 to 255, [batch, size, size, 3], RGB",
         "output": "softmax probabilities [batch, classes]",
         "class_names": class_names,
         "resize": resize,
+        "storing": storing,
     }
     files.write_json(path, facts)

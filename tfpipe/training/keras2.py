@@ -1,4 +1,4 @@
-"""What Keras 2 meant: its RMSprop and its `decay`, for Keras 3."""
+"""What Keras 2 meant: its RMSprop and its EarlyStopping, for Keras 3."""
 
 from typing import Any
 
@@ -41,14 +41,38 @@ class RMSpropKeras2(keras.optimizers.RMSprop):  # type: ignore[misc]  # Keras is
         self.assign_sub(variable, step)
 
 
-def decayed_rate(learning_rate: float, decay: float) -> Any:
-    """Return Keras 2's decayed rate: learning_rate / (1 + decay t) at update t.
+class EarlyStoppingKeras2(keras.callbacks.Callback):  # type: ignore[misc]
+    """EarlyStopping as in Keras 2.3 and before: the best starts at the baseline.
 
-    Keras 3 ignores an optimizer's `decay`; its `InverseTimeDecay` with one step is
-    the same formula.
+    Each epoch that doesn't beat the best so far, be it better than the one before,
+    counts; after `patience` of them in a row training ends. Source:
+    `keras/callbacks.py` of Keras 2.3.1.
+
+    Args:
+        monitor: the metric.
+        baseline: what the first best is.
+        patience: epochs.
+        mode: "max" where more is better, or "min".
     """
-    if not decay:
-        return learning_rate
-    return keras.optimizers.schedules.InverseTimeDecay(
-        learning_rate, decay_steps=1, decay_rate=decay
-    )
+
+    def __init__(self, monitor: str, baseline: float, patience: int, mode: str) -> None:
+        super().__init__()
+        self.monitor, self.baseline = monitor, baseline
+        self.patience, self.sign = patience, 1 if mode == "max" else -1
+        self.on_train_begin()
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Begin to count."""
+        self.wait = self.stopped_epoch = self.best_epoch = 0
+        self.best = self.baseline
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Count an epoch, 0-based, and stop training where it was the last straw."""
+        current = float(logs[self.monitor])
+        if self.sign * current > self.sign * self.best:
+            self.best, self.best_epoch, self.wait = current, epoch, 0
+            return
+        self.wait += 1
+        if self.wait >= self.patience:
+            self.stopped_epoch = epoch
+            self.model.stop_training = True

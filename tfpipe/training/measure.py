@@ -12,6 +12,11 @@ from tfpipe.base import files
 
 COLLAPSED_SHARE = 0.995
 TOP = 5
+METRICS = ("loss", "accuracy", "top_5_accuracy", "balanced_accuracy", "macro_f1")
+"""Of an evaluation; top_5_accuracy where there are more than 5 classes."""
+KERAS1_NAMES = {"val_acc": "val_accuracy", "acc": "accuracy"}
+MONITORS = (*(f"val_{name}" for name in METRICS), "loss", "accuracy", *KERAS1_NAMES)
+"""What early stopping can watch."""
 # Keras clips probabilities here before it takes logarithms.
 KERAS_EPSILON = 1e-7
 
@@ -46,11 +51,63 @@ class Evaluation:
         return float((self.probabilities.argmax(axis=1) == self.labels).mean())
 
     @property
+    def top_5_accuracy(self) -> float:
+        """Share of pictures whose true class is among the five most probable."""
+        true = self.true_probabilities[:, None]
+        # Ties count as in Keras: classes of the same probability don't push it out.
+        return float(((self.probabilities > true).sum(axis=1) < TOP).mean())
+
+    @property
+    def recalls(self) -> list[float | None]:
+        """Share of each class's pictures that it is answered for, None without any."""
+        right, true, _ = self._counts()
+        return [r / t if t else None for r, t in zip(right, true, strict=True)]
+
+    @property
+    def balanced_accuracy(self) -> float:
+        """Mean of the recalls of the classes that have pictures."""
+        return float(np.mean([recall for recall in self.recalls if recall is not None]))
+
+    @property
+    def macro_f1(self) -> float:
+        """Mean over classes of 2 right / (true + answered).
+
+        Over those that have pictures or are answered, as scikit-learn's `f1_score`.
+        """
+        found = [
+            2 * r / (t + a) for r, t, a in zip(*self._counts(), strict=True) if t + a
+        ]
+        return float(np.mean(found))
+
+    def _counts(self) -> tuple[list[int], list[int], list[int]]:
+        """Return the pictures answered rightly, true and answered, by label."""
+        num_classes = self.num_classes
+        answers = self.probabilities.argmax(axis=1)
+        of = (self.labels[answers == self.labels], self.labels, answers)
+        right, true, answered = (np.bincount(x, minlength=num_classes) for x in of)
+        return right.tolist(), true.tolist(), answered.tolist()
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """METRICS by name."""
+        names = [n for n in METRICS if "top_5" not in n or self.num_classes > TOP]
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes."""
+        return int(self.probabilities.shape[1])
+
+    @property
     def predicted_shares(self) -> list[float]:
         """Share of pictures that each class is answered for, by label."""
-        num_classes = self.probabilities.shape[1]
-        counts = np.bincount(self.probabilities.argmax(axis=1), minlength=num_classes)
-        return [float(count) / len(self.labels) for count in counts]
+        _, _, answered = self._counts()
+        return [count / len(self.labels) for count in answered]
+
+
+def metric_name(monitor: str) -> str:
+    """Return today's name of a metric: val_acc is val_accuracy."""
+    return KERAS1_NAMES.get(monitor, monitor)
 
 
 def evaluate(model: Any, batches: Any, after_batch: Callable[[], None]) -> Evaluation:

@@ -1,8 +1,7 @@
-"""Build the model and the optimizer of a run."""
+"""Build the model of a run."""
 
 import contextlib
 import hashlib
-import importlib
 import os
 import random
 import sys
@@ -13,8 +12,9 @@ import keras
 import numpy as np
 
 from tfpipe.base.seeds import derive_seed
-from tfpipe.training import catalog, keras2
-from tfpipe.training.config import ModelConfig, OptimizerConfig
+from tfpipe.training import catalog
+from tfpipe.training.config import ModelConfig
+from tfpipe.training.own_code import load_own
 
 
 def build_model(
@@ -174,7 +174,7 @@ def _softmax(features: Any, num_classes: int) -> Any:
 
 
 def _own_model(name: str, shape: tuple[int, ...], num_classes: int) -> Any:
-    model = _load_own(name)(shape, num_classes)
+    model = load_own(name)(shape, num_classes)
     if isinstance(model, keras.Sequential) and not model.built:
         model.build((None, *shape))
     # Only these can be copied for export; Keras has no public name for the second.
@@ -199,22 +199,6 @@ def _own_model(name: str, shape: tuple[int, ...], num_classes: int) -> Any:
     return model
 
 
-def _load_own(name: str) -> Any:
-    module, _, attribute = name.partition(":")
-    try:
-        loaded = importlib.import_module(module)
-    except Exception as error:
-        raise ValueError(
-            f"{module} must import, got {type(error).__name__}: {error}; mend it or "
-            "name another"
-        ) from error
-    if not hasattr(loaded, attribute):
-        raise ValueError(
-            f"{name} must be a name in {module}, got none called {attribute}"
-        )
-    return getattr(loaded, attribute)
-
-
 def _load_weights(model: Any, path: str) -> None:
     if path.endswith(".keras"):
         weights = _inner(path).get_weights()
@@ -223,25 +207,6 @@ def _load_weights(model: Any, path: str) -> None:
     else:
         with _weights_fit(path):
             model.load_weights(path)
-
-
-def build_optimizer(config: OptimizerConfig) -> keras.optimizers.Optimizer:
-    """Return the optimizer with its decayed learning rate.
-
-    Raises:
-        ValueError: where a person's own class is no Keras optimizer.
-    """
-    rate = keras2.decayed_rate(config.learning_rate, config.decay)
-    name = config.optimizer
-    if not catalog.is_own(name):
-        name = catalog.OPTIMIZERS[name].class_path
-    optimizer = _load_own(name)(learning_rate=rate)
-    if not isinstance(optimizer, keras.optimizers.Optimizer):
-        raise ValueError(
-            f"{config.optimizer} must be a keras.optimizers.Optimizer, got "
-            f"{type(optimizer).__name__}"
-        )
-    return optimizer
 
 
 def weights_sha256(model: keras.Model) -> str:

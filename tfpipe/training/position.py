@@ -25,6 +25,9 @@ class Position:
     metrics_bytes: int = 0
     steps_bytes: int = 0
     stopping: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """Counters of early stopping."""
+    plateau: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """Counters of the schedule "plateau"."""
     ended: str = ""
     """The status that ended the run before its last epoch, if one did."""
     reason: str = ""

@@ -6,13 +6,15 @@ import math
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tfpipe.base import settings
 from tfpipe.base.progress import format_seconds
-from tfpipe.training import catalog
+from tfpipe.training import catalog, schedules
 from tfpipe.training.config import RunConfig
+from tfpipe.training.optimizers import OPTIMIZERS, describe_row
 from tfpipe.training.position import Position
 
 LONG_SECONDS = 30 * 60
@@ -39,19 +41,42 @@ def tensorboard_command(logdir: str) -> str:
 
 
 def describe_run(
-    config: RunConfig, facts: dict[str, Any], validation_examples: int
+    config: RunConfig,
+    facts: dict[str, Any],
+    validation_examples: int,
+    stored_size: int = 0,
 ) -> list[str]:
-    """Return the lines that say what will be trained; `facts` are config.json's."""
+    """Return the lines that say what will be trained.
+
+    Args:
+        config: the run.
+        facts: config.json's.
+        validation_examples: pictures of validation.
+        stored_size: the side of the records' squares; 0 where pictures have their own.
+    """
     data, optimizer, run = config.data, config.optimizer, config.run
     rate = catalog.describe_rate(optimizer.optimizer, optimizer.learning_rate)
     lines = [
         f"{config.model.model}, {facts['num_parameters']:,} parameters, "
         f"{data.image_size} x {data.image_size} pixels, weights {config.model.weights}",
-        f"{optimizer.optimizer}, learning rate {rate}, decay {optimizer.decay:g}",
+        f"{optimizer.optimizer}{_in_brackets(optimizer.optimizer_args)}, learning rate "
+        f"{rate}, {describe_schedule(config)}",
         f"{facts['train_examples']:,} train and {validation_examples:,} validation "
         f"pictures, {facts['steps_per_epoch']:,} steps of {data.batch_size} an epoch, "
         f"{run.epochs} epoch{'s' * (run.epochs > 1)}, seed {run.seed}",
     ]
+    if optimizer.optimizer in OPTIMIZERS:
+        note = describe_row(optimizer.optimizer)
+        lines += [f"{optimizer.optimizer}: {note}"] * bool(note)
+    if "use_ema=true" in optimizer.optimizer_args:
+        lines.append("evaluations and saved models are of the averaged weights")
+    if optimizer.class_weight != "none":
+        lines.append("the train loss weighs all classes the same; val_loss doesn't")
+    if 0 < stored_size < data.image_size:
+        lines.append(
+            f"the records' pictures of {stored_size} pixels are enlarged: "
+            f"--image_size={stored_size} shows as much and trains faster"
+        )
     lines += [f"shortened: {brand}" for brand in facts["shortened"]]
     lines.append(
         f"{facts['precision']} ({facts['precision_reason']}) on {facts['device']}"
@@ -60,17 +85,37 @@ def describe_run(
     return lines
 
 
+def _in_brackets(arguments: Sequence[str]) -> str:
+    return f" ({', '.join(arguments)})" if arguments else ""
+
+
+def describe_schedule(config: RunConfig) -> str:
+    """Say in a few words how the learning rate of a run changes, and if it can."""
+    rule = config.optimizer
+    if rule.schedule == schedules.DEFAULT:
+        return f"decay {rule.decay:g}"
+    text = f"{rule.schedule}{_in_brackets(rule.schedule_args)}"
+    given = schedules.parse_args(rule.schedule, rule.schedule_args)
+    epochs = config.run.epochs
+    # The first epoch is the best so far; what is reduced acts on the epoch after.
+    if rule.schedule == "plateau" and given.get("patience", 10) > epochs - 2:
+        text += f"; it cannot act in a run of {epochs} epoch{'s' * (epochs > 1)}"
+    return text
+
+
 def describe_early_stopping(config: RunConfig) -> str:
     """Say in one line what early stopping can do in a run."""
     rule, epochs = config.stopping, config.run.epochs
     if rule.early_stopping == "off":
         return "off"
+    whose = "Keras 2's" if rule.early_stopping == "keras2" else "Keras's"
     line = (
-        f"Keras's, on {rule.monitor} with baseline {rule.baseline:g} and patience "
+        f"{whose}, on {rule.monitor} with baseline {rule.baseline:g} and patience "
         f"{rule.patience}"
     )
-    # Keras counts the first epoch as a wait, too, but never stops after it.
-    if epochs == 1 or rule.patience > epochs:
+    # Keras 3 counts the first epoch as a wait, too, but never stops after it.
+    first = 1 if rule.early_stopping == "keras2" else 2
+    if max(rule.patience, first) > epochs:
         line += f"; it cannot stop a run of {epochs} epoch{'s' * (epochs > 1)}"
     return line
 
@@ -145,7 +190,9 @@ def shorter_runs(plan: Plan, step_seconds: float) -> list[tuple[RunConfig, float
     evaluation = plan.validation_steps * EVALUATION_SHARE * step_seconds
     steps = max(10, int((SHORT_SECONDS - evaluation) / step_seconds))
     found = [(config.replace(max_steps=steps), steps * step_seconds + evaluation)]
-    if plan.config.run.epochs > 1 and plan.epochs_done == 0:
+    rule = plan.config.optimizer
+    is_fixed = schedules.depends_on_length(rule.schedule, rule.schedule_args)
+    if plan.config.run.epochs > 1 and plan.epochs_done == 0 and not is_fixed:
         one = plan.config.replace(epochs=1)
         found.append((one, time_left(plan, step_seconds) / plan.evaluations))
     else:

@@ -79,15 +79,16 @@ def brands(config: RunConfig, whole: int) -> list[str]:
 
 
 def add_session(
-    begun: dict[str, Any], now: dict[str, Any], step: int
+    begun: dict[str, Any], now: dict[str, Any], step: int, lost: dict[str, Any]
 ) -> dict[str, Any]:
     """Return config.json of a run that goes on behind `step`.
 
     The settings are today's, whose budget may have grown; the rest is as the run
-    began, and `sessions` lists where it went on.
+    began, and `sessions` lists where it went on, and what was `lost` before: steps
+    behind the checkpoint, and their seconds, which are in no clock.
     """
     session = {name: now[name] for name in ("command", "device", "machine", "versions")}
-    sessions = [*begun.get("sessions", []), {"from_step": step, **session}]
+    sessions = [*begun.get("sessions", []), {"from_step": step, **lost, **session}]
     changed = {"config": now["config"], "command": now["command"]}
     return {**begun, **changed, "sessions": sessions}
 

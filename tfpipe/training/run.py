@@ -23,13 +23,16 @@ from tfpipe.data.streaming.pipeline import Batches
 from tfpipe.data.streaming.source import Source
 from tfpipe.training import (
     catalog,
+    determinism,
     measure,
     models,
     precision,
     promise,
     provenance,
     run_folder,
+    state,
     stopping,
+    updates,
     verdict,
 )
 from tfpipe.training.config import RunConfig, check_records
@@ -102,10 +105,17 @@ class _Run:
             cached_ids=np.concatenate([self.train_ids, self.val_ids]),
         )
         self.steps_per_epoch = math.ceil(len(self.train_ids) / config.data.batch_size)
+        self.class_weights = updates.class_weights(
+            config.optimizer.class_weight, source.splits["train"].class_counts
+        )
         self.position = Position()
         self.measured: list[float] = []
         self.advised = False
         self.clock = verdict.Clock()
+
+    def _num_steps(self) -> int:
+        steps = self.config.run.epochs * self.steps_per_epoch
+        return min(steps, self.config.run.max_steps or steps)
 
     def _sees_once(self) -> bool:
         return self.config.data.cache == "auto" and self.config.run.epochs == 1
@@ -120,6 +130,8 @@ class _Run:
                 self._go()
             except KeyboardInterrupt:
                 self._save("interrupted", "stopped by a signal")
+                if self.position.ended:
+                    raise
                 at = f"{self.position.step:,}"
                 self.say(f"saved at step {at}; the same command goes on")
                 raise
@@ -134,6 +146,7 @@ class _Run:
 
     def _build(self, callbacks: Sequence[Any]) -> None:
         config = self.config
+        determinism.set_up(config.run.determinism)
         self.precision = precision.resolve_precision(
             config.model.precision, config.model.model, on_gpu=provenance.has_gpu()
         )
@@ -144,15 +157,17 @@ class _Run:
             seed=config.run.seed,
             precision=self.precision[0],
         )
-        self.optimizer = models.build_optimizer(config.optimizer)
+        self.optimizer = updates.build_optimizer(config.optimizer, self._num_steps())
         self.optimizer.build(self.model.trainable_variables)
         self.model.compile(
             optimizer=self.optimizer,
             loss="categorical_crossentropy",
             metrics=["accuracy"],
+            jit_compile=determinism.may_compile(config.run.determinism),
         )
         self.stopping = stopping.build_early_stopping(config.stopping)
-        own = [self.stopping] if self.stopping else []
+        self.plateau = stopping.build_plateau(config.optimizer)
+        own = [rule for rule in (self.plateau, self.stopping) if rule]
         self.callbacks = keras.callbacks.CallbackList(
             [*own, *callbacks], model=self.model
         )
@@ -174,20 +189,25 @@ class _Run:
             self.steps_per_epoch,
         )
         if record is None:
-            self.position = self.writer.begin(facts, self.config.data.resize)
+            self.position = self.writer.begin(
+                facts, self.config.data.resize, self.source.storing.facts
+            )
         else:
             fixed = provenance.FIXED
             theirs = {name: record.facts[name] for name in fixed}
             ours = {name: facts[name] for name in fixed}
             run_folder.refuse_differences(record, theirs, ours)
-            self.position, damaged = self.writer.take_up(record)
+            self.position, damaged, lost = self.writer.take_up(record)
             for name in damaged:
                 self.say(f"damaged, the checkpoint before is used: {name}")
-            facts = provenance.add_session(record.facts, facts, self.position.step)
+            facts = provenance.add_session(
+                record.facts, facts, self.position.step, lost
+            )
             files.write_json(self.folder / run_folder.CONFIG, facts)
         self.session_start = time.monotonic() - self.position.wall_seconds
         self.say(f"run {self.folder}")
-        for line in promise.describe_run(self.config, facts, len(self.val_ids)):
+        stored = self.source.storing.image_size
+        for line in promise.describe_run(self.config, facts, len(self.val_ids), stored):
             self.say(f"  {line}")
         if self.position.step:
             self.say(f"  goes on after step {self.position.step:,}")
@@ -202,14 +222,17 @@ class _Run:
         self.model.stop_training = False
         self.callbacks.on_train_begin()
         stopping.set_state(self.stopping, position.stopping)
+        stopping.set_state(self.plateau, position.plateau)
         while not position.ended and position.epoch < self.config.run.epochs:
             self._train_epoch()
             if not position.ended:
                 self._finish_epoch()
         self.callbacks.on_train_end()
         status = position.ended or "done"
-        if status != "diverged":
-            self.writer.save_model(run_folder.LAST_MODEL)
+        if status == "diverged":
+            self.writer.draw()
+        elif "last" in self.config.run.keep:
+            self._save_model(run_folder.LAST_MODEL)
         is_cut = status == "done" and self._is_cut()
         self.writer.write_status(
             status, position, position.reason, is_cut=is_cut, pace=self._judge_pace()
@@ -275,7 +298,7 @@ class _Run:
                 position.train_seconds += seconds
                 self.clock.add(len(delivered), waited, seconds - waited)
                 if not math.isfinite(loss):
-                    self._end("diverged", f"loss is not finite at step {position.step}")
+                    self._diverge("loss")
                     return
                 self._promise(seconds)
                 progress.advance(
@@ -287,6 +310,8 @@ class _Run:
                     return
                 if interval and time.monotonic() - saved >= interval:
                     self._save("running")
+                    if position.ended:
+                        return
                     saved = time.monotonic()
 
     def _train_step(self, pictures: Any, labels: Any) -> float:
@@ -294,7 +319,9 @@ class _Run:
         position = self.position
         rate = float(self.optimizer.learning_rate)
         self.callbacks.on_train_batch_begin(position.epoch_step)
-        logs = self.model.train_on_batch(pictures, labels, return_dict=True)
+        logs = self.model.train_on_batch(
+            pictures, labels, class_weight=self.class_weights, return_dict=True
+        )
         loss, accuracy = float(logs["loss"]), float(logs["accuracy"])
         count = int(labels.shape[0])
         position.step += 1
@@ -316,6 +343,8 @@ class _Run:
 
     def _promise(self, seconds: float) -> None:
         """After five steps say how long the rest takes; the first two warm up."""
+        if len(self.measured) == 5:
+            return
         self.measured.append(seconds)
         if len(self.measured) == 5:
             plan = promise.plan_rest(
@@ -334,7 +363,10 @@ class _Run:
         """Evaluate, write the epoch's line, save."""
         position = self.position
         start = time.monotonic()
-        with self.batches.loader.faults_by_name():
+        with (
+            self.batches.loader.faults_by_name(),
+            updates.averaged_weights(self.model, self.optimizer),
+        ):
             evaluation = measure.evaluate(
                 self.model,
                 self.batches.dataset(self.val_ids, with_ids=True),
@@ -342,7 +374,7 @@ class _Run:
             )
         order.check_delivered(evaluation.source_ids, self.val_ids)
         if not math.isfinite(evaluation.loss):
-            self._end("diverged", f"val_loss is not finite at step {position.step}")
+            self._diverge("val_loss")
             return
         measure.save_predictions(
             self.folder / run_folder.PREDICTIONS / f"step-{position.step}.npz",
@@ -353,15 +385,16 @@ class _Run:
         self._say_evaluation(line, evaluation)
         if evaluation.accuracy > position.best_val_accuracy:
             position.best_val_accuracy = evaluation.accuracy
-            self.writer.save_model(run_folder.BEST_MODEL)
-        self.callbacks.on_epoch_end(
-            position.epoch, {name: line[name] for name in LOGGED}
-        )
+            if "best" in self.config.run.keep:
+                self._save_model(run_folder.BEST_MODEL)
+        logs = {name: line[name] for name in ("loss", "accuracy")}
+        logs |= {f"val_{name}": value for name, value in evaluation.metrics.items()}
+        self.callbacks.on_epoch_end(position.epoch, logs)
         if position.epoch_step == self.steps_per_epoch:
             position.epoch += 1
             position.begin_epoch()
         if self.model.stop_training:
-            by_rule = self.stopping and self.stopping.stopped_epoch > 0
+            by_rule = self.stopping and self.stopping.wait >= self.stopping.patience
             self._end("stopped_early", "EarlyStopping" if by_rule else "a callback")
         elif self._is_cut():
             self._end("done", "max_steps")
@@ -370,6 +403,14 @@ class _Run:
 
     def _end(self, status: str, reason: str) -> None:
         self.position.ended, self.position.reason = status, reason
+
+    def _diverge(self, what: str) -> None:
+        """End a run; its last checkpoint, which was finite, stays."""
+        self._end("diverged", f"{what} is not finite at step {self.position.step}")
+
+    def _save_model(self, name: str) -> None:
+        with updates.averaged_weights(self.model, self.optimizer):
+            self.writer.save_model(name)
 
     def _evaluation_line(
         self, evaluation: Evaluation, eval_seconds: float
@@ -384,8 +425,8 @@ class _Run:
             "kind": "full",
             "loss": position.loss_sum / position.num_examples,
             "accuracy": position.num_correct / position.num_examples,
-            "val_loss": evaluation.loss,
-            "val_accuracy": evaluation.accuracy,
+            **{f"val_{name}": value for name, value in evaluation.metrics.items()},
+            "val_recalls": evaluation.recalls,
             "predicted_shares": evaluation.predicted_shares,
             "learning_rate": float(self.optimizer.learning_rate),
             # Every batch was checked against these ids when it was delivered.
@@ -414,8 +455,14 @@ class _Run:
             self.say(f"  {catalog.advise_rate(rule.optimizer, rule.learning_rate)}")
 
     def _save(self, status: str, reason: str = "") -> None:
+        """Save the state, but for one that isn't finite: the one before stays."""
         position = self.position
+        if not state.are_finite(self.writer.variables):
+            self._diverge("the state")
+            self.writer.write_status(position.ended, position, position.reason)
+            return
         position.wall_seconds = time.monotonic() - self.session_start
         position.stopping = stopping.get_state(self.stopping)
+        position.plateau = stopping.get_state(self.plateau)
         self.writer.save_state(position)
         self.writer.write_status(status, position, reason)

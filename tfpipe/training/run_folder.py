@@ -9,7 +9,7 @@ from typing import Any
 
 from tfpipe.base import files
 from tfpipe.data.manifest import read_manifest
-from tfpipe.training import catalog
+from tfpipe.training import catalog, schedules
 from tfpipe.training import config as run_config
 from tfpipe.training.config import RunConfig
 
@@ -207,7 +207,9 @@ def describe_finished(record: RunRecord) -> str:
     """Say that nothing is left to do for a run, and what would go on with it."""
     status, epoch = record.status["status"], record.status["epoch"]
     line = f"{record.folder}: already {status.replace('_', ' ')} at epoch {epoch}"
-    if status == "done" and not record.status["cut_by_max_steps"]:
+    rule = record.config.optimizer
+    is_fixed = schedules.depends_on_length(rule.schedule, rule.schedule_args)
+    if status == "done" and not record.status["cut_by_max_steps"] and not is_fixed:
         return f"{line}; a larger --epochs goes on, --overwrite starts again"
     return f"{line}; --overwrite starts again"
 

@@ -22,6 +22,11 @@ def disk_bytes(variables: list[Any]) -> int:
     return (checkpoint.KEEP + 3) * int(sum(sizes)) + (16 << 20)
 
 
+def are_finite(variables: list[Any]) -> bool:
+    """Tell whether no value is infinite or NaN."""
+    return all(np.isfinite(keras.ops.convert_to_numpy(v)).all() for v in variables)
+
+
 def save_state(folder: Path, variables: list[Any], position: Position) -> None:
     """Write the values of `variables` and the position as a checkpoint."""
     arrays = [keras.ops.convert_to_numpy(variable) for variable in variables]

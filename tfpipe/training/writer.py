@@ -27,7 +27,9 @@ class RunWriter:
         self.copy = export.copy_model(model)
         self._events: events.EventWriters | None = None
 
-    def begin(self, facts: dict[str, Any], resize: str) -> Position:
+    def begin(
+        self, facts: dict[str, Any], resize: str, storing: dict[str, Any]
+    ) -> Position:
         """Start a new run, in place of one that is overwritten."""
         files.check_free_space(self.folder, state.disk_bytes(self.variables))
         run_folder.clear(self.folder)
@@ -36,15 +38,19 @@ class RunWriter:
         summary = "\n".join(lines) + "\n"
         files.write_bytes(self.folder / run_folder.SUMMARY, summary.encode())
         export.describe_export(
-            self.folder / run_folder.EXPORT, facts["class_names"], resize
+            self.folder / run_folder.EXPORT, facts["class_names"], resize, storing
         )
         # The status first: a folder with a config has a status.
         self.write_status("running", Position())
         files.write_json(self.folder / run_folder.CONFIG, facts)
         return Position()
 
-    def take_up(self, record: RunRecord) -> tuple[Position, list[str]]:
-        """Go back to the last checkpoint; return it, and damaged ones by name.
+    def take_up(self, record: RunRecord) -> tuple[Position, list[str], dict[str, Any]]:
+        """Go back to the last checkpoint.
+
+        Returns:
+            its position; damaged ones by name; and what was done behind it and is lost:
+            steps, and the seconds from the checkpoint to the last of them.
 
         Raises:
             ValueError: where the checkpoint, or the lines written before it, are gone.
@@ -58,6 +64,7 @@ class RunWriter:
                 f"{folder} must hold a checkpoint to go on from, got none; start again "
                 "with --overwrite"
             )
+        lost = self._lost(position)
         for name in LINES:
             path = self.folder / name
             length = getattr(position, f"{path.stem}_bytes")
@@ -69,7 +76,22 @@ class RunWriter:
                 )
             if size:
                 os.truncate(path, length)
-        return position, damaged
+        return position, damaged, lost
+
+    def _lost(self, position: Position) -> dict[str, Any]:
+        steps = self.folder / run_folder.STEPS
+        checkpoint = self.folder / run_folder.CHECKPOINT
+        saved = checkpoint / f"step-{position.step:08d}.json"
+        # config.json is written anew when a session begins: idle time is none's.
+        begun = max(
+            path.stat().st_mtime
+            for path in (saved, self.folder / run_folder.CONFIG)
+            if path.exists()
+        )
+        last = max((line["step"] for line in files.read_json_lines(steps)), default=0)
+        num_steps = max(0, last - position.step)
+        seconds = steps.stat().st_mtime - begun if num_steps else 0
+        return {"lost_steps": num_steps, "lost_seconds": round(max(0, seconds), 3)}
 
     def open_events(self) -> None:
         """Start TensorBoard's files, derived from the lines that stand."""

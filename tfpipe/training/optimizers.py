@@ -1,0 +1,215 @@
+"""The table of optimizers: classes, arguments, what is checked, what is refused.
+
+Keras isn't loaded. A test compares every row with the signature of its class.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from tfpipe.base import named_values
+from tfpipe.base.named_values import Argument, Arguments
+
+# Of every Keras optimizer.
+COMMON: Arguments = {
+    "weight_decay": Argument(None, float),
+    "clipnorm": Argument(None, float),
+    "clipvalue": Argument(None, float),
+    "global_clipnorm": Argument(None, float),
+    "use_ema": Argument(False),
+    "ema_momentum": Argument(0.99),
+    "ema_overwrite_frequency": Argument(None, int),
+    "loss_scale_factor": Argument(None, float),
+    "gradient_accumulation_steps": Argument(None, int),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerRow:
+    """One optimizer.
+
+    Attributes:
+        class_path: "module:Class".
+        default_rate: Keras's default learning rate.
+        own: its own arguments, beside the learning rate and the common ones.
+        slots: arrays of a weight's size that it keeps, for a weight.
+        is_checked: whether tests compare it with a reference in NumPy.
+        note: what a user should know.
+        refused: why it can't be used; "" where it can.
+    """
+
+    class_path: str
+    default_rate: float
+    own: dict[str, Any]
+    slots: str
+    is_checked: bool = False
+    note: str = ""
+    refused: str = ""
+
+    @property
+    def arguments(self) -> Arguments:
+        """All arguments but the learning rate, a row's own defaults in place."""
+        own = {
+            name: value if isinstance(value, Argument) else Argument(value)
+            for name, value in self.own.items()
+        }
+        return {**COMMON, **own}
+
+
+_ADAM = {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
+_DECAYS = Argument(0.004, float)  # weight_decay where it isn't off by default
+_RMSPROP = {"rho": 0.9, "momentum": 0.0, "epsilon": 1e-7, "centered": False}
+
+OPTIMIZERS = {
+    "sgd": OptimizerRow(
+        "keras.optimizers:SGD",
+        0.01,
+        {"momentum": 0.0, "nesterov": False},
+        "none, 1 with momentum",
+        is_checked=True,
+    ),
+    "rmsprop": OptimizerRow(
+        "keras.optimizers:RMSprop",
+        0.001,
+        _RMSPROP,
+        "1, 1 more with momentum, 1 more centered",
+        is_checked=True,
+        note="no bias correction: the first step is 3.2 times the rate",
+    ),
+    "rmsprop_keras2": OptimizerRow(
+        "tfpipe.training.keras2:RMSpropKeras2",
+        0.001,
+        {"rho": 0.9, "epsilon": 1e-7},
+        "1",
+        is_checked=True,
+        note="Keras 2.3's rule: epsilon outside the root",
+    ),
+    "adam": OptimizerRow(
+        "keras.optimizers:Adam",
+        0.001,
+        {**_ADAM, "amsgrad": False},
+        "2, 3 with amsgrad",
+        is_checked=True,
+    ),
+    "adamw": OptimizerRow(
+        "keras.optimizers:AdamW",
+        0.001,
+        {"weight_decay": _DECAYS, **_ADAM, "amsgrad": False},
+        "2, 3 with amsgrad",
+        is_checked=True,
+    ),
+    "nadam": OptimizerRow("keras.optimizers:Nadam", 0.001, _ADAM, "2", is_checked=True),
+    "adamax": OptimizerRow("keras.optimizers:Adamax", 0.001, _ADAM, "2"),
+    "adagrad": OptimizerRow(
+        "keras.optimizers:Adagrad",
+        0.001,
+        {"initial_accumulator_value": 0.1, "epsilon": 1e-7},
+        "1",
+        is_checked=True,
+    ),
+    "adadelta": OptimizerRow(
+        "keras.optimizers:Adadelta",
+        0.001,
+        {"rho": 0.95, "epsilon": 1e-7},
+        "2",
+        note="its paper's rate is 1.0; at 0.001 it hardly moves",
+    ),
+    "adafactor": OptimizerRow(
+        "keras.optimizers:Adafactor",
+        0.001,
+        {
+            "beta_2_decay": -0.8,
+            "epsilon_1": 1e-30,
+            "epsilon_2": 1e-3,
+            "clip_threshold": 1.0,
+            "relative_step": True,
+        },
+        "1, and a row and a column",
+        note="scales the rate by the weights' own size, and falls with the step",
+    ),
+    "ftrl": OptimizerRow(
+        "keras.optimizers:Ftrl",
+        0.001,
+        {
+            "learning_rate_power": -0.5,
+            "initial_accumulator_value": 0.1,
+            "l1_regularization_strength": 0.0,
+            "l2_regularization_strength": 0.0,
+            "l2_shrinkage_regularization_strength": 0.0,
+            "beta": 0.0,
+        },
+        "2",
+    ),
+    "lion": OptimizerRow(
+        "keras.optimizers:Lion",
+        0.001,
+        {"beta_1": 0.9, "beta_2": 0.99},
+        "1",
+        is_checked=True,
+        note="steps by sign: wants a smaller rate than adam",
+    ),
+    "lamb": OptimizerRow("keras.optimizers:Lamb", 0.001, _ADAM, "2"),
+    "muon": OptimizerRow(
+        "keras.optimizers:Muon",
+        0.001,
+        {
+            "adam_beta_1": 0.9,
+            "adam_beta_2": 0.999,
+            "adam_weight_decay": 0.004,
+            "epsilon": 1e-7,
+            "weight_decay": _DECAYS,
+            "exclude_layers": Argument(None, list[str]),
+            "exclude_embeddings": True,
+            "muon_a": 3.4445,
+            "muon_b": -4.7750,
+            "muon_c": 2.0315,
+            "adam_lr_ratio": Argument(1, float),
+            "momentum": 0.95,
+            "ns_steps": 5,
+            "nesterov": True,
+            "rms_rate": 0.2,
+        },
+        "1 for a matrix, 2 for all else",
+        note="only matrices are its own, all else is adam's, convolutions too",
+    ),
+    "schedulefreeadamw": OptimizerRow(
+        "keras.optimizers:ScheduleFreeAdamW",
+        0.0025,
+        {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8, "warmup_steps": 0},
+        "2",
+        refused=(
+            "Keras 3.15 averages with the new momentum where the rule says the old one "
+            "(on w^2/2 it is at 0.7601 after 4 steps, the rule at 0.7467), and "
+            "evaluates between averages"
+        ),
+    ),
+}
+
+
+def parse_args(name: str, texts: Sequence[str]) -> dict[str, Any]:
+    """Return the arguments of an optimizer of the table, checked by name and type.
+
+    Raises:
+        ValueError: for what its class doesn't take.
+    """
+    accepted = OPTIMIZERS[name].arguments
+    return named_values.parse(texts, accepted, "optimizer_args", name)
+
+
+def canonical_args(name: str, texts: Sequence[str]) -> tuple[str, ...]:
+    """Return arguments in one spelling, so that equal ones are one configuration.
+
+    Raises:
+        ValueError: as `parse_args`.
+    """
+    row = OPTIMIZERS[name]
+    return named_values.canonical(parse_args(name, texts), row.arguments)
+
+
+def describe_row(name: str) -> str:
+    """Return what a user should know of an optimizer before its run, or ""."""
+    row = OPTIMIZERS[name]
+    notes = [row.note] if row.note else []
+    if not row.is_checked:
+        notes.append("not checked against a reference here")
+    return "; ".join(notes)
