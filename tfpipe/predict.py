@@ -17,6 +17,12 @@ from tfpipe.training.prediction_config import PredictConfig, find_pictures, read
 def work(config: PredictConfig) -> int:
     """Answer the pictures."""
     export = read_export(config)
+    if not export.class_names:
+        print(
+            f"no export.json beside {config.model}: classes are numbers, and pictures "
+            "are taken in their own size and resized by area",
+            file=sys.stderr,
+        )
     pictures = find_pictures(config.pictures)
     with hidden_stderr():
         from tfpipe.training.predicting import predict

@@ -108,3 +108,50 @@ def test_precision_follows_hardware_and_model(
     chosen, reason = precision.resolve_precision(asked, model, on_gpu=on_gpu)
     assert chosen == expected
     assert reason
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({}, "decay 1e-06"),
+        ({"schedule": "cosine"}, "cosine"),
+        (
+            {
+                "schedule": "cosine",
+                "schedule_args": ["decay_steps=20", "warmup_steps=5"],
+            },
+            "cosine (decay_steps=20, warmup_steps=5); it ends at update 25 of 50, and "
+            "its last rate stays",
+        ),
+        (
+            {"schedule": "warmup", "schedule_args": ["warmup_steps=50"]},
+            "warmup (warmup_steps=50); its warm-up doesn't end in the run's 50 updates",
+        ),
+        (
+            {"schedule": "plateau", "schedule_args": ["patience=4"]},
+            "plateau (patience=4); it cannot act in a run of 5 epochs",
+        ),
+        (
+            {"schedule": "plateau", "schedule_args": ["patience=3"]},
+            "plateau (patience=3)",
+        ),
+    ],
+)
+def test_a_schedule_that_cannot_do_its_work_is_said(values, text):
+    assert promise.describe_schedule(RunConfig.of(**values), 50) == text
+
+
+@pytest.mark.parametrize(
+    ("rule", "patience", "epochs", "cannot"),
+    [
+        ("keras2", 1, 1, False),
+        ("keras2", 2, 1, True),
+        ("keras2", 5, 5, False),
+        ("keras", 0, 1, True),
+        ("keras", 2, 2, False),
+        ("keras", 6, 5, True),
+    ],
+)
+def test_when_a_rule_cannot_stop_a_run(rule, patience, epochs, cannot):
+    config = RunConfig.of(early_stopping=rule, patience=patience, epochs=epochs)
+    assert ("cannot" in promise.describe_early_stopping(config)) == cannot

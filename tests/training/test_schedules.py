@@ -131,7 +131,7 @@ def test_every_schedule_has_its_formula_here():
         ),
         (
             {"schedule_args": ("alpha=1",)},
-            "schedule_args of keras2_decay must be some of none at all",
+            "schedule_args must go with a schedule that takes some, got alpha=1",
         ),
         (
             {

@@ -39,6 +39,11 @@ class PredictConfig:
             raise ValueError(
                 f"out must end in one of {', '.join(TABLES)}, got {self.out!r}"
             )
+        if self.out and not Path(self.out).absolute().parent.is_dir():
+            raise ValueError(
+                f"out must be in a folder that is there, got {self.out!r}; make "
+                "the folder first"
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,9 +69,11 @@ def read_export(config: PredictConfig) -> Export:
     """
     model = Path(config.model)
     if not model.is_file() or model.suffix != ".keras":
+        kind = "a folder" if model.is_dir() else "another file"
         raise ValueError(
-            f"model must be a .keras file, got {config.model!r}; training saves "
-            "best.keras and last.keras into its run folder"
+            f"model must be a .keras file, got {config.model!r}, which is "
+            f"{kind if model.exists() else 'absent'}; training saves best.keras and "
+            "last.keras into its run folder"
         )
     path = model.parent / run_folder.EXPORT
     if not path.exists():

@@ -56,11 +56,12 @@ def describe_run(
     """
     data, optimizer, run = config.data, config.optimizer, config.run
     rate = catalog.describe_rate(optimizer.optimizer, optimizer.learning_rate)
+    num_updates = run.epochs * int(facts["steps_per_epoch"])
     lines = [
         f"{config.model.model}, {facts['num_parameters']:,} parameters, "
         f"{data.image_size} x {data.image_size} pixels, weights {config.model.weights}",
         f"{optimizer.optimizer}{_in_brackets(optimizer.optimizer_args)}, learning rate "
-        f"{rate}, {describe_schedule(config)}",
+        f"{rate}, {describe_schedule(config, num_updates)}",
         f"{facts['train_examples']:,} train and {validation_examples:,} validation "
         f"pictures, {facts['steps_per_epoch']:,} steps of {data.batch_size} an epoch, "
         f"{run.epochs} epoch{'s' * (run.epochs > 1)}, seed {run.seed}",
@@ -89,7 +90,7 @@ def _in_brackets(arguments: Sequence[str]) -> str:
     return f" ({', '.join(arguments)})" if arguments else ""
 
 
-def describe_schedule(config: RunConfig) -> str:
+def describe_schedule(config: RunConfig, num_updates: int) -> str:
     """Say in a few words how the learning rate of a run changes, and if it can."""
     rule = config.optimizer
     if rule.schedule == schedules.DEFAULT:
@@ -100,6 +101,13 @@ def describe_schedule(config: RunConfig) -> str:
     # The first epoch is the best so far; what is reduced acts on the epoch after.
     if rule.schedule == "plateau" and given.get("patience", 10) > epochs - 2:
         text += f"; it cannot act in a run of {epochs} epoch{'s' * (epochs > 1)}"
+    warm_up, decay = given.get("warmup_steps", 0), given.get("decay_steps", 0)
+    if warm_up >= num_updates:
+        text += f"; its warm-up doesn't end in the run's {num_updates:,} updates"
+    is_over = decay and warm_up + decay < num_updates and not given.get("cycle")
+    if rule.schedule in schedules.TO_THE_END and is_over:
+        last = f"{warm_up + decay:,} of {num_updates:,}"
+        text += f"; it ends at update {last}, and its last rate stays"
     return text
 
 

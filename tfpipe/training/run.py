@@ -251,7 +251,8 @@ class _Run:
             self.train_ids, seed=self.config.run.seed, epoch=0
         )
         try:
-            pace = verdict.judge(self.clock, verdict.measure_input(epoch))
+            with self.batches.loader.faults_by_name():
+                pace = verdict.judge(self.clock, verdict.measure_input(epoch))
         except Exception as error:  # of a picture that this run didn't need
             self.say(f"how fast the input is couldn't be measured: {error}")
             return {}

@@ -107,6 +107,13 @@ def parse_args(schedule: str, texts: Sequence[str]) -> dict[str, Any]:
         ValueError: for what it doesn't take.
     """
     accepted = SCHEDULES[schedule].arguments
+    if schedule == DEFAULT and texts:
+        takers = [name for name, row in SCHEDULES.items() if row.arguments]
+        raise ValueError(
+            f"schedule_args must go with a schedule that takes some, got "
+            f"{','.join(texts)} for {schedule}; say --schedule={takers[0]} or another "
+            f"of {', '.join(takers[1:])}"
+        )
     values = named_values.parse(texts, accepted, "schedule_args", schedule)
     for name, value in values.items():
         least = 1 if accepted[name] is _STEPS else 0

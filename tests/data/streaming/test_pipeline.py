@@ -490,11 +490,24 @@ def test_a_picture_that_does_not_decode_is_named_with_its_key(records_dir, tmp_p
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
-        ({"image_size": 0}, "image_size must be at least 1, got 0"),
-        ({"split_seed": -1}, "split_seed must be at least 0, got -1"),
-        ({"start_epoch": -1}, "start_epoch must be at least 0, got -1"),
-        ({"train_examples": -5}, "train_examples must be at least 0, got -5"),
+        ({"batch_size": 0}, "batch_size must be a whole number of at least 1, got 0"),
+        ({"image_size": 0}, "image_size must be a whole number of at least 1, got 0"),
+        ({"split_seed": -1}, "split_seed must be a whole number of at least 0, got -1"),
+        (
+            {"start_epoch": -1},
+            "start_epoch must be a whole number of at least 0, got -1",
+        ),
+        (
+            {"train_examples": -5},
+            "train_examples must be a whole number of at least 0, got -5",
+        ),
+        ({"seed": None}, "seed must be a whole number of at least 0, got None"),
+        (
+            {"batch_size": "8"},
+            "batch_size must be a whole number of at least 1, got '8'",
+        ),
+        ({"validation_split": 25}, "validation_split must be a number from 0 to 0.9"),
+        ({"augment": True}, "augment must be a list or"),
         ({"augment": ("zoom",)}, "augment must be one of crop, flip, rotate, color"),
         ({"dtype": "float16"}, "dtype must be one of float32, uint8, got 'float16'"),
         ({"cache": "disk"}, "cache must be one of auto, memory, none, got 'disk'"),

@@ -7,6 +7,7 @@ tf.data carries the batches; what is in them comes out of `loader`, whole batche
 time, in a fixed number of parallel calls. Pictures stay uint8 until the batch is made.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from tfpipe.data.streaming.loader import Loader
 from tfpipe.data.streaming.source import Source
 
 PREFETCH_BATCHES = 2
+MOST_VALIDATION = 0.9
 
 
 def input_fn(
@@ -67,10 +69,11 @@ def input_fn(
         augment: what is done to train pictures, other in every epoch: some of "crop",
             "flip", "rotate" and "color", as a list or "crop,flip". Other splits are
             never augmented.
-        train_examples: use this many pictures of "train" with class shares kept; 0:
+        train_examples: use this many pictures of the split with class shares kept; 0:
             all.
         validation_split: another fraction of all records for validation than was
-            stored; 0: the stored one. Test records stay test.
+            stored; 0: the stored one. Test records stay test. Say the same for "train"
+            and "validation", or they share pictures; so with `split_seed`.
         split_seed: other than 0 puts other pictures into validation, class shares and
             groups kept; 0: the stored split.
         fetch: "memory", "file", or "auto": memory where the bytes fit in a quarter.
@@ -87,13 +90,30 @@ def input_fn(
     for name, number, least in (
         ("image_size", image_size, 1),
         ("batch_size", batch_size, 1),
+        ("seed", seed, 0),
         ("start_epoch", start_epoch, 0),
         ("train_examples", train_examples, 0),
         ("split_seed", split_seed, 0),
     ):
-        if number < least:
-            raise ValueError(f"{name} must be at least {least}, got {number}")
-    kinds = augment.split(",") if isinstance(augment, str) else augment
+        is_whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
+        if not is_whole or number < least:
+            raise ValueError(
+                f"{name} must be a whole number of at least {least}, got {number!r}"
+            )
+    is_number = isinstance(validation_split, int | float | np.floating)
+    if not is_number or not 0 <= validation_split <= MOST_VALIDATION:
+        raise ValueError(
+            f"validation_split must be a number from 0 to {MOST_VALIDATION}, got "
+            f"{validation_split!r}"
+        )
+    if not isinstance(records_dir, str | os.PathLike):
+        raise ValueError(f"records_dir must be a folder's path, got {records_dir!r}")
+    kinds = augment.split(",") if isinstance(augment, str) else augment or ()
+    if not isinstance(kinds, list | tuple):
+        raise ValueError(
+            f'augment must be a list or "crop,flip", got {augment!r}; leave it out for '
+            "none"
+        )
     source = Source(
         records_dir,
         fetch=fetch,
