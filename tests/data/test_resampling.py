@@ -34,7 +34,7 @@ def linear_weights(length, size):
     return (1 - np.abs(centres[:, None] - np.arange(length))).clip(0)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(SIDES, SIDES, SIDES, SIDES, st.sampled_from(resampling.METHODS))
 def test_every_value_is_the_exact_one_rounded(height, width, rows, columns, method):
     pixels = noise(height, width, 3)
@@ -49,7 +49,7 @@ def test_every_value_is_the_exact_one_rounded(height, width, rows, columns, meth
 @pytest.mark.skipif(
     not resampling.is_compiled(), reason="no C compiler made the library"
 )
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(
     SIDES,
     SIDES,

@@ -653,7 +653,7 @@ ARGUMENTS = {
     ("stop_at", "case"),
     [
         # The first ones show each kind of state; the others only other optimizers.
-        pytest.param(*case, marks=pytest.mark.slow) if number >= 5 else case
+        pytest.param(*case, marks=pytest.mark.slow) if number >= 3 else case
         for number, case in enumerate(CASES)
     ],
     ids=["-".join(map(str, case.values())) for _, case in CASES],

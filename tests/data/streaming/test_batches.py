@@ -80,7 +80,7 @@ def test_every_flipped_byte_and_every_cut_is_left_to_python():
 
 
 @needs_compiled
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=150)
 @given(st.data())
 def test_payloads_of_any_bytes_are_read_as_python_reads_them_or_left(data):
     payload = bytearray(RECORD.to_bytes())
