@@ -11,7 +11,13 @@ from tfpipe.base import settings
 from tfpipe.base.settings import setting
 from tfpipe.data.manifest import Manifest
 from tfpipe.data.storing import Storing
-from tfpipe.data.streaming.choices import AUGMENTATIONS, CACHES, FETCHES, RESIZES
+from tfpipe.data.streaming.choices import (
+    AUGMENTATIONS,
+    CACHES,
+    FETCHES,
+    MOST_VALIDATION,
+    RESIZES,
+)
 from tfpipe.training import catalog, optimizers, schedules
 from tfpipe.training.measure import METRICS, MONITORS, TOP, metric_name
 
@@ -58,7 +64,7 @@ class DataConfig(Group):
         0.0,
         "Another fraction for validation than the records were written with; 0: that.",
         minimum=0,
-        maximum=0.9,
+        maximum=MOST_VALIDATION,
     )
     split_seed: int = setting(
         0,

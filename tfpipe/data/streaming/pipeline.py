@@ -22,13 +22,17 @@ from tfpipe.data.pictures import resampling
 from tfpipe.data.pictures.codecs import codec_versions
 from tfpipe.data.streaming.augment import Augmentation
 from tfpipe.data.streaming.cache import PictureCache, should_cache, table_path
-from tfpipe.data.streaming.choices import DTYPES, check_choice
+from tfpipe.data.streaming.choices import (
+    DTYPES,
+    check_choice,
+    check_share,
+    check_whole,
+)
 from tfpipe.data.streaming.decoding import Decoding
 from tfpipe.data.streaming.loader import Loader
 from tfpipe.data.streaming.source import Source
 
 PREFETCH_BATCHES = 2
-MOST_VALIDATION = 0.9
 
 
 def input_fn(
@@ -95,17 +99,8 @@ def input_fn(
         ("train_examples", train_examples, 0),
         ("split_seed", split_seed, 0),
     ):
-        is_whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
-        if not is_whole or number < least:
-            raise ValueError(
-                f"{name} must be a whole number of at least {least}, got {number!r}"
-            )
-    is_number = isinstance(validation_split, int | float | np.floating)
-    if not is_number or not 0 <= validation_split <= MOST_VALIDATION:
-        raise ValueError(
-            f"validation_split must be a number from 0 to {MOST_VALIDATION}, got "
-            f"{validation_split!r}"
-        )
+        check_whole(name, number, least)
+    check_share("validation_split", validation_split)
     if not isinstance(records_dir, str | os.PathLike):
         raise ValueError(f"records_dir must be a folder's path, got {records_dir!r}")
     kinds = augment.split(",") if isinstance(augment, str) else augment or ()
