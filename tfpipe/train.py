@@ -12,7 +12,8 @@ from tfpipe import cli
 from tfpipe.base.quiet import hidden_stderr
 from tfpipe.data.manifest import read_manifest
 from tfpipe.training import run_folder
-from tfpipe.training.config import RunConfig, check_records
+from tfpipe.training.config import RunConfig
+from tfpipe.training.record_checks import check_records
 
 
 def work(config: RunConfig) -> int:

@@ -22,8 +22,8 @@ from tfpipe.training.config import (
     StoppingConfig,
     run_name,
 )
-from tfpipe.training.config import check_records as check_run
 from tfpipe.training.optimizers import OPTIMIZERS
+from tfpipe.training.record_checks import check_records as check_run
 from tfpipe.training.run_folder import RunRecord
 from tfpipe.training.schedules import SCHEDULES
 

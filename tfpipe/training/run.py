@@ -35,9 +35,10 @@ from tfpipe.training import (
     updates,
     verdict,
 )
-from tfpipe.training.config import RunConfig, check_records
+from tfpipe.training.config import RunConfig
 from tfpipe.training.measure import Evaluation
 from tfpipe.training.position import Position
+from tfpipe.training.record_checks import check_records
 from tfpipe.training.run_folder import RunRecord
 from tfpipe.training.writer import RunWriter
 
