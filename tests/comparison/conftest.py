@@ -95,9 +95,10 @@ def write_run(tmp_path: Path) -> WriteRun:
                 "val_accuracy": val_accuracy[epoch],
                 "predicted_shares": [1.0, 0.0],
                 "learning_rate": 1e-4,
-                "train_seconds": 90.0 + epoch,
-                "eval_seconds": 3.0,
-                "wall_seconds": 93.0 + epoch,
+                # Of the run until then: epochs take 90, 91, 92 ... seconds.
+                "train_seconds": sum(90.0 + before for before in range(epoch + 1)),
+                "eval_seconds": 3.0 * (epoch + 1),
+                "wall_seconds": sum(93.0 + before for before in range(epoch + 1)),
             }
             for epoch in range(epochs)
         ]

@@ -4,7 +4,7 @@ import shlex
 import pytest
 
 from tfpipe import cli
-from tfpipe.base import machine
+from tfpipe.base import machine, settings
 from tfpipe.training import precision, promise, run_folder
 from tfpipe.training.config import RunConfig
 from tfpipe.training.position import Position
@@ -15,7 +15,11 @@ NOON = datetime.datetime(2026, 1, 5, 12)
 def plan(position=None, **values):
     config = RunConfig.of(**values)
     return promise.plan_rest(
-        config, position or Position(), steps_per_epoch=586, validation_steps=196
+        config,
+        position or Position(),
+        steps_per_epoch=586,
+        evaluation_steps=196,
+        probe_steps=0,
     )
 
 
@@ -52,9 +56,7 @@ def test_a_long_run_comes_with_two_shorter_commands_that_run(position, values):
     assert len(commands) == 2
     for command in commands:
         config = cli.parse_flags(RunConfig, shlex.split(command)[3:])
-        shorter = promise.plan_rest(
-            config, Position(), steps_per_epoch=586, validation_steps=196
-        )
+        shorter = plan(**settings.flatten(config))
         assert shorter.steps < work.steps
         same_run = run_folder.run_folder(config) == run_folder.run_folder(work.config)
         assert not same_run or config == work.config.replace(epochs=1)

@@ -122,7 +122,7 @@ def _read(run: RunConfig, label: str) -> RunResult:
         facts=record.facts,
         status=record.status["status"],
         reason=record.status["reason"],
-        evaluations=[line for line in record.evaluations if line["kind"] == "full"],
+        evaluations=record.evaluations,
     )
 
 
@@ -163,12 +163,14 @@ def seconds_an_epoch(result: RunResult) -> float | None:
 
     An epoch that max_steps cut is counted as if the rest took as long a step.
     """
-    seconds, step = [], 0
+    seconds, step, before = [], 0, (0.0, 0.0)
     for line in result.evaluations:
+        now = line["train_seconds"], line["eval_seconds"]
         if line["step"] > step:
             part = (line["step"] - step) / result.facts["steps_per_epoch"]
-            seconds.append(line["train_seconds"] / part + line["eval_seconds"])
-        step = line["step"]
+            train, evaluating = now[0] - before[0], now[1] - before[1]
+            seconds.append(train / part + evaluating)
+        step, before = line["step"], now
     return statistics.median(seconds) if seconds else None
 
 

@@ -223,6 +223,13 @@ class RunSettings(Group):
         "own way.",
         choices=("off", "seeded", "strict"),
     )
+    diagnostics: str = setting(
+        "economy",
+        "Norms of gradient, update and weights at every 20th step, or full: at every "
+        "step.",
+        choices=("economy", "full"),
+        identity=False,
+    )
     keep: tuple[str, ...] = setting(
         ("best", "last"),
         "Models to keep: that of the best val_accuracy, that of the end.",

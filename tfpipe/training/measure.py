@@ -79,6 +79,19 @@ class Evaluation:
         ]
         return float(np.mean(found))
 
+    @property
+    def logit_spread(self) -> float:
+        """How much the answer depends on the picture: near 0, all get the same.
+
+        The standard deviation over pictures of each class's logit, less the mean of
+        the picture's logits, root of the mean of squares over classes. Of float32
+        probabilities, whose logarithms these logits are.
+        """
+        least = np.finfo(np.float32).tiny
+        logits = np.log(np.maximum(self.probabilities.astype(np.float64), least))
+        logits -= logits.mean(axis=1, keepdims=True)
+        return float(np.sqrt(logits.var(axis=0).mean()))
+
     def _counts(self) -> tuple[list[int], list[int], list[int]]:
         """Return the pictures answered rightly, true and answered, by label."""
         num_classes = self.num_classes
@@ -110,18 +123,20 @@ def metric_name(monitor: str) -> str:
     return KERAS1_NAMES.get(monitor, monitor)
 
 
-def evaluate(model: Any, batches: Any, after_batch: Callable[[], None]) -> Evaluation:
-    """Pass every batch through the model in inference mode.
+def evaluate(
+    predict: Callable[[Any], Any], batches: Any, after_batch: Callable[[], None]
+) -> Evaluation:
+    """Pass every batch through a model in inference mode.
 
     Args:
-        model: gives probabilities [batch, classes].
+        predict: gives the probabilities [batch, classes] of pictures.
         batches: yields (pictures, one-hot labels, source ids).
         after_batch: called behind every batch; may raise to break off.
     """
     source_ids, labels, probabilities = [], [], []
     for pictures, one_hot, ids in batches:
         source_ids.append(np.asarray(ids))
-        probabilities.append(np.asarray(model.predict_on_batch(pictures), np.float32))
+        probabilities.append(np.asarray(predict(pictures), np.float32))
         labels.append(np.asarray(one_hot).argmax(axis=1))
         after_batch()
     return Evaluation(
@@ -132,9 +147,9 @@ def evaluate(model: Any, batches: Any, after_batch: Callable[[], None]) -> Evalu
 
 
 def save_predictions(path: Path, evaluation: Evaluation) -> None:
-    """Store one evaluation's predictions, some 30 bytes a picture.
+    """Store one evaluation's predictions, at most 28 bytes a picture.
 
-    Arrays: source_id int64 [n], label uint16 [n], true_probability float16 [n],
+    Arrays: source_id uint32 [n], label uint16 [n], true_probability float16 [n],
     top_classes uint16 [n, k] and top_probabilities float16 [n, k], best first, k the
     smaller of 5 and the number of classes.
     """
@@ -144,7 +159,7 @@ def save_predictions(path: Path, evaluation: Evaluation) -> None:
     with files.open_aside(path) as file:
         np.savez(
             file,
-            source_id=evaluation.source_ids,
+            source_id=evaluation.source_ids.astype(np.uint32),
             label=evaluation.labels.astype(np.uint16),
             true_probability=evaluation.true_probabilities.astype(np.float16),
             top_classes=top.astype(np.uint16),

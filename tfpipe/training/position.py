@@ -17,10 +17,12 @@ class Position:
     loss_sum: float = 0.0
     num_correct: int = 0
     num_examples: int = 0
-    train_seconds: float = 0.0
-    """Of the epoch under way."""
-    wall_seconds: float = 0.0
-    """Of the whole run, without what a kill lost."""
+    evaluated_step: int = -1
+    """The step of the last evaluation, probe or full; -1 before the first."""
+    seconds: dict[str, float] = dataclasses.field(default_factory=dict)
+    """Of the whole run by part, see `clocks`, without what a kill lost."""
+    epoch_began_seconds: dict[str, float] = dataclasses.field(default_factory=dict)
+    """What `seconds` were when the epoch under way began."""
     best_val_accuracy: float = -1.0
     metrics_bytes: int = 0
     steps_bytes: int = 0
@@ -32,7 +34,8 @@ class Position:
     """The status that ended the run before its last epoch, if one did."""
     reason: str = ""
 
-    def begin_epoch(self) -> None:
-        """Start the next epoch's counts and sums."""
+    def begin_epoch(self, seconds: dict[str, float]) -> None:
+        """Start the next epoch's counts and sums; `seconds` are those until now."""
         self.epoch_step = self.num_correct = self.num_examples = 0
-        self.loss_sum = self.train_seconds = 0.0
+        self.loss_sum = 0.0
+        self.epoch_began_seconds = seconds

@@ -12,7 +12,7 @@ from typing import Any
 
 from tfpipe.base import settings
 from tfpipe.base.progress import format_seconds
-from tfpipe.training import catalog, schedules
+from tfpipe.training import catalog, moments, schedules
 from tfpipe.training.config import RunConfig
 from tfpipe.training.optimizers import OPTIMIZERS, describe_row
 from tfpipe.training.position import Position
@@ -137,8 +137,10 @@ class Plan:
     """Training steps left."""
     evaluations: int
     """Evaluations left."""
-    validation_steps: int
+    evaluation_steps: int
     """Batches an evaluation."""
+    probe_steps: int
+    """Batches of all probes left."""
     epochs_done: int
     """Epochs completed."""
 
@@ -148,9 +150,17 @@ def plan_rest(
     position: Position,
     *,
     steps_per_epoch: int,
-    validation_steps: int,
+    evaluation_steps: int,
+    probe_steps: int,
 ) -> Plan:
-    """Return the work left at `position`."""
+    """Return the work left at `position`.
+
+    Args:
+        config: the run.
+        position: where it stands.
+        steps_per_epoch: batches an epoch.
+        evaluation_steps, probe_steps: batches of a full evaluation, and of a probe.
+    """
     limit = config.run.epochs * steps_per_epoch
     if config.run.max_steps:
         limit = min(limit, config.run.max_steps)
@@ -158,15 +168,17 @@ def plan_rest(
         config=config,
         steps=limit - position.step,
         evaluations=math.ceil(limit / steps_per_epoch) - position.epoch,
-        validation_steps=validation_steps,
+        evaluation_steps=evaluation_steps,
+        probe_steps=probe_steps
+        * moments.num_probes(position.step + 1, limit, steps_per_epoch),
         epochs_done=position.epoch,
     )
 
 
 def time_left(plan: Plan, step_seconds: float) -> float:
     """Return the seconds that the plan takes at `step_seconds` a step."""
-    batches = plan.evaluations * plan.validation_steps * EVALUATION_SHARE
-    return (plan.steps + batches) * step_seconds
+    batches = plan.evaluations * plan.evaluation_steps + plan.probe_steps
+    return (plan.steps + batches * EVALUATION_SHARE) * step_seconds
 
 
 def describe_time(plan: Plan, step_seconds: float, now: datetime.datetime) -> list[str]:
@@ -195,7 +207,7 @@ def shorter_runs(plan: Plan, step_seconds: float) -> list[tuple[RunConfig, float
     the first epoch of this very run, which is a part of it.
     """
     config = plan.config.replace(run_name="", max_steps=0)
-    evaluation = plan.validation_steps * EVALUATION_SHARE * step_seconds
+    evaluation = plan.evaluation_steps * EVALUATION_SHARE * step_seconds
     steps = max(10, int((SHORT_SECONDS - evaluation) / step_seconds))
     found = [(config.replace(max_steps=steps), steps * step_seconds + evaluation)]
     rule = plan.config.optimizer

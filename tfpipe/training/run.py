@@ -24,8 +24,10 @@ from tfpipe.data.streaming.source import Source
 from tfpipe.training import (
     catalog,
     determinism,
+    evaluations,
     measure,
     models,
+    moments,
     precision,
     promise,
     provenance,
@@ -35,8 +37,11 @@ from tfpipe.training import (
     updates,
     verdict,
 )
+from tfpipe.training.clocks import Clocks
 from tfpipe.training.config import RunConfig
+from tfpipe.training.evaluations import Evaluator
 from tfpipe.training.measure import Evaluation
+from tfpipe.training.norms import EVERY, Norms
 from tfpipe.training.position import Position
 from tfpipe.training.record_checks import check_records
 from tfpipe.training.run_folder import RunRecord
@@ -68,6 +73,7 @@ def train(
     if record and record.is_finished(config.run.epochs):
         say(run_folder.describe_finished(record))
         return record
+    clocks = Clocks()
     source = Source(
         config.data.records_dir,
         fetch=config.data.fetch,
@@ -80,7 +86,7 @@ def train(
         # Another process may have trained it between the first look and the lock.
         record = run_folder.find_run(config)
         if record is None or not record.is_finished(config.run.epochs):
-            _Run(config, source, folder, say).train(record, callbacks)
+            _Run(config, source, folder, say, clocks).train(record, callbacks)
     return run_folder.read_run(folder)
 
 
@@ -88,13 +94,20 @@ class _Run:
     """One training under way."""
 
     def __init__(
-        self, config: RunConfig, source: Source, folder: Path, say: Say
+        self,
+        config: RunConfig,
+        source: Source,
+        folder: Path,
+        say: Say,
+        clocks: Clocks,
     ) -> None:
         self.config, self.source, self.say = config, source, say
+        self.clocks = clocks
         self.folder = folder
         self.class_names = source.manifest.class_names
         self.train_ids = source.split_ids("train", config.data.train_examples)
-        self.val_ids = source.split_ids("validation")
+        held_out = evaluations.held_out(source)
+        self.val_ids = held_out["validation"]
         self.batches = Batches(
             source,
             image_size=config.data.image_size,
@@ -103,7 +116,7 @@ class _Run:
             augmentation=Augmentation(kinds=config.data.augment, seed=config.run.seed),
             # Who sees each picture once gains nothing by keeping it.
             cache="none" if self._sees_once() else config.data.cache,
-            cached_ids=np.concatenate([self.train_ids, self.val_ids]),
+            cached_ids=np.concatenate([self.train_ids, *held_out.values()]),
         )
         self.steps_per_epoch = math.ceil(len(self.train_ids) / config.data.batch_size)
         self.class_weights = updates.class_weights(
@@ -127,6 +140,15 @@ class _Run:
         self._open(record)
         with postponed_signals() as signals:
             self.signals = signals
+            self.evaluator = Evaluator(
+                self.model,
+                self.source,
+                self.batches,
+                self.train_ids,
+                self.folder,
+                signals.raise_received,
+            )
+            self.clocks.switch("other")
             try:
                 self._go()
             except KeyboardInterrupt:
@@ -160,6 +182,8 @@ class _Run:
         )
         self.optimizer = updates.build_optimizer(config.optimizer, self._num_steps())
         self.optimizer.build(self.model.trainable_variables)
+        optimizer_variables = list(self.optimizer.variables)
+        self.norms = Norms(self.optimizer, self.model.trainable_variables)
         self.model.compile(
             optimizer=self.optimizer,
             loss="categorical_crossentropy",
@@ -176,7 +200,7 @@ class _Run:
         self.writer = RunWriter(
             self.folder,
             self.model,
-            [*self.model.variables, *self.optimizer.variables],
+            [*self.model.variables, *optimizer_variables],
             max(counts) / sum(counts),
         )
 
@@ -199,13 +223,13 @@ class _Run:
             ours = {name: facts[name] for name in fixed}
             run_folder.refuse_differences(record, theirs, ours)
             self.position, damaged, lost = self.writer.take_up(record)
+            self.clocks.go_on(self.position.seconds)
             for name in damaged:
                 self.say(f"damaged, the checkpoint before is used: {name}")
             facts = provenance.add_session(
                 record.facts, facts, self.position.step, lost
             )
             files.write_json(self.folder / run_folder.CONFIG, facts)
-        self.session_start = time.monotonic() - self.position.wall_seconds
         self.say(f"run {self.folder}")
         stored = self.source.storing.image_size
         for line in promise.describe_run(self.config, facts, len(self.val_ids), stored):
@@ -219,16 +243,19 @@ class _Run:
         """Train until the budget, early stopping or divergence ends the run."""
         position = self.position
         self.writer.write_status("running", position)
-        self.writer.open_events()
+        with self.clocks.running("log"):
+            self.writer.open_events()
         self.model.stop_training = False
-        self.callbacks.on_train_begin()
+        with self.clocks.running("callbacks"):
+            self.callbacks.on_train_begin()
         stopping.set_state(self.stopping, position.stopping)
         stopping.set_state(self.plateau, position.plateau)
         while not position.ended and position.epoch < self.config.run.epochs:
             self._train_epoch()
             if not position.ended:
                 self._finish_epoch()
-        self.callbacks.on_train_end()
+        with self.clocks.running("callbacks"):
+            self.callbacks.on_train_end()
         status = position.ended or "done"
         if status == "diverged":
             self.writer.draw()
@@ -270,17 +297,19 @@ class _Run:
         position, config = self.position, self.config
         ids = order.epoch_order(self.train_ids, config.run.seed, position.epoch)
         size = config.data.batch_size
-        batches = iter(
-            self.batches.epoch_dataset(
-                self.train_ids,
-                seed=config.run.seed,
-                epoch=position.epoch,
-                start_step=position.epoch_step,
-                with_ids=True,
+        with self.clocks.running("train"):
+            batches = iter(
+                self.batches.epoch_dataset(
+                    self.train_ids,
+                    seed=config.run.seed,
+                    epoch=position.epoch,
+                    start_step=position.epoch_step,
+                    with_ids=True,
+                )
             )
-        )
         if position.epoch_step == 0:
-            self.callbacks.on_epoch_begin(position.epoch)
+            with self.clocks.running("callbacks"):
+                self.callbacks.on_epoch_begin(position.epoch)
         saved = time.monotonic()
         interval = config.run.checkpoint_minutes * 60
         label = f"epoch {position.epoch + 1}/{config.run.epochs}"
@@ -289,18 +318,20 @@ class _Run:
             left = min(left, config.run.max_steps - position.step)
         with Progress(label, left, "steps") as progress:
             while position.epoch_step < self.steps_per_epoch and not self._is_cut():
+                self._probe()
+                part = "train" if self.clock.num_steps else "first_step"
+                self.clocks.switch(part)
                 start = time.monotonic()
                 with self.batches.loader.faults_by_name():
                     pictures, labels, delivered = next(batches)
                 waited = time.monotonic() - start
                 first = position.epoch_step * size
                 order.check_delivered(delivered, ids[first : first + size])
-                loss = self._train_step(pictures, labels)
+                self._train_step(pictures, labels)
                 seconds = time.monotonic() - start
-                position.train_seconds += seconds
+                self.clocks.switch("other")
                 self.clock.add(len(delivered), waited, seconds - waited)
-                if not math.isfinite(loss):
-                    self._diverge("loss")
+                if position.ended:
                     return
                 self._promise(seconds)
                 progress.advance(
@@ -316,14 +347,31 @@ class _Run:
                         return
                     saved = time.monotonic()
 
-    def _train_step(self, pictures: Any, labels: Any) -> float:
-        """Train on one batch; return its loss."""
+    def _probe(self) -> None:
+        """Take a quick look where one is due; an epoch's end has a full evaluation."""
         position = self.position
+        if position.step not in moments.PROBE_STEPS:
+            return
+        if position.evaluated_step == position.step:
+            return
+        with self.clocks.running("eval"):
+            found = self.evaluator.probe()
+        self._write_evaluation(found)
+
+    def _train_step(self, pictures: Any, labels: Any) -> None:
+        """Train on one batch, write its line, and see whether it stayed finite."""
+        position, clocks = self.position, self.clocks
         rate = float(self.optimizer.learning_rate)
-        self.callbacks.on_train_batch_begin(position.epoch_step)
+        with clocks.running("callbacks"):
+            self.callbacks.on_train_batch_begin(position.epoch_step)
+        with clocks.running("diagnostics"):
+            number, every = position.step + 1, EVERY[self.config.run.diagnostics]
+            self.norms.begin_step(is_measured=number == 1 or number % every == 0)
         logs = self.model.train_on_batch(
             pictures, labels, class_weight=self.class_weights, return_dict=True
         )
+        with clocks.running("diagnostics"):
+            is_finite, norms = self.norms.end_step()
         loss, accuracy = float(logs["loss"]), float(logs["accuracy"])
         count = int(labels.shape[0])
         position.step += 1
@@ -331,17 +379,23 @@ class _Run:
         position.loss_sum += loss * count
         position.num_correct += round(accuracy * count)
         position.num_examples += count
-        self.writer.write_step(
-            {
-                "step": position.step,
-                "epoch": position.epoch + 1,
-                "loss": loss,
-                "accuracy": accuracy,
-                "learning_rate": rate,
-            }
-        )
-        self.callbacks.on_train_batch_end(position.epoch_step - 1, dict(logs))
-        return loss
+        with clocks.running("log"):
+            self.writer.write_step(
+                {
+                    "step": position.step,
+                    "epoch": position.epoch + 1,
+                    "loss": loss,
+                    "accuracy": accuracy,
+                    "learning_rate": rate,
+                    **norms,
+                }
+            )
+        with clocks.running("callbacks"):
+            self.callbacks.on_train_batch_end(position.epoch_step - 1, dict(logs))
+        if not math.isfinite(loss):
+            self._diverge("loss")
+        elif not is_finite:
+            self._diverge("gradient")
 
     def _promise(self, seconds: float) -> None:
         """After five steps say how long the rest takes; the first two warm up."""
@@ -353,9 +407,8 @@ class _Run:
                 self.config,
                 self.position,
                 steps_per_epoch=self.steps_per_epoch,
-                validation_steps=math.ceil(
-                    len(self.val_ids) / self.config.data.batch_size
-                ),
+                evaluation_steps=self.evaluator.num_batches("full"),
+                probe_steps=self.evaluator.num_batches("probe"),
             )
             typical = float(np.median(self.measured[2:]))
             for line in promise.describe_time(plan, typical, datetime.datetime.now()):
@@ -364,26 +417,12 @@ class _Run:
     def _finish_epoch(self) -> None:
         """Evaluate, write the epoch's line, save."""
         position = self.position
-        start = time.monotonic()
-        with (
-            self.batches.loader.faults_by_name(),
-            updates.averaged_weights(self.model, self.optimizer),
-        ):
-            evaluation = measure.evaluate(
-                self.model,
-                self.batches.dataset(self.val_ids, with_ids=True),
-                self.signals.raise_received,
-            )
-        order.check_delivered(evaluation.source_ids, self.val_ids)
+        with self.clocks.running("eval"):
+            evaluation, found = self.evaluator.full(position.step)
         if not math.isfinite(evaluation.loss):
             self._diverge("val_loss")
             return
-        measure.save_predictions(
-            self.folder / run_folder.PREDICTIONS / f"step-{position.step}.npz",
-            evaluation,
-        )
-        line = self._evaluation_line(evaluation, time.monotonic() - start)
-        self.writer.write_evaluation(line)
+        line = self._write_evaluation(found)
         self._say_evaluation(line, evaluation)
         if evaluation.accuracy > position.best_val_accuracy:
             position.best_val_accuracy = evaluation.accuracy
@@ -391,17 +430,19 @@ class _Run:
                 self._save_model(run_folder.BEST_MODEL)
         logs = {name: line[name] for name in ("loss", "accuracy")}
         logs |= {f"val_{name}": value for name, value in evaluation.metrics.items()}
-        self.callbacks.on_epoch_end(position.epoch, logs)
+        with self.clocks.running("callbacks"):
+            self.callbacks.on_epoch_end(position.epoch, logs)
         if position.epoch_step == self.steps_per_epoch:
             position.epoch += 1
-            position.begin_epoch()
+            position.begin_epoch(self.clocks.read())
         if self.model.stop_training:
             by_rule = self.stopping and self.stopping.wait >= self.stopping.patience
             self._end("stopped_early", "EarlyStopping" if by_rule else "a callback")
         elif self._is_cut():
             self._end("done", "max_steps")
         self._save("running")
-        self.writer.draw()
+        with self.clocks.running("log"):
+            self.writer.draw()
 
     def _end(self, status: str, reason: str) -> None:
         self.position.ended, self.position.reason = status, reason
@@ -411,41 +452,49 @@ class _Run:
         self._end("diverged", f"{what} is not finite at step {self.position.step}")
 
     def _save_model(self, name: str) -> None:
-        with updates.averaged_weights(self.model, self.optimizer):
+        with (
+            self.clocks.running("save"),
+            updates.averaged_weights(self.model, self.optimizer),
+        ):
             self.writer.save_model(name)
 
-    def _evaluation_line(
-        self, evaluation: Evaluation, eval_seconds: float
-    ) -> dict[str, Any]:
-        """Return a line of metrics.jsonl; `epoch` has a fraction where one was cut."""
+    def _write_evaluation(self, found: dict[str, Any]) -> dict[str, Any]:
+        """Write a line of metrics.jsonl; `epoch` has a fraction inside of one."""
         position, seed = self.position, self.config.run.seed
         part = position.epoch_step / self.steps_per_epoch
-        ids = order.epoch_order(self.train_ids, seed, position.epoch)
-        return {
+        line = {
             "epoch": position.epoch + (1 if part == 1 else round(part, 4)),
             "step": position.step,
-            "kind": "full",
-            "loss": position.loss_sum / position.num_examples,
-            "accuracy": position.num_correct / position.num_examples,
-            **{f"val_{name}": value for name, value in evaluation.metrics.items()},
-            "val_recalls": evaluation.recalls,
-            "predicted_shares": evaluation.predicted_shares,
+            **found,
             "learning_rate": float(self.optimizer.learning_rate),
-            # Every batch was checked against these ids when it was delivered.
-            "order_fingerprint": order.order_fingerprint(
-                ids[: position.num_examples], self.batches.epoch_seed(position.epoch)
-            ),
-            "train_seconds": position.train_seconds,
-            "eval_seconds": eval_seconds,
-            "wall_seconds": time.monotonic() - self.session_start,
         }
+        if found["kind"] == "full":
+            ids = order.epoch_order(self.train_ids, seed, position.epoch)
+            line |= {
+                "loss": position.loss_sum / position.num_examples,
+                "accuracy": position.num_correct / position.num_examples,
+                # Every batch was checked against these ids when it was delivered.
+                "order_fingerprint": order.order_fingerprint(
+                    ids[: position.num_examples],
+                    self.batches.epoch_seed(position.epoch),
+                ),
+            }
+        line |= self.clocks.fields()
+        with self.clocks.running("log"):
+            self.writer.write_evaluation(line)
+        position.evaluated_step = position.step
+        return line
 
     def _say_evaluation(self, line: dict[str, Any], evaluation: Evaluation) -> None:
+        began = self.position.epoch_began_seconds
         numbers = [f"{name} {line[name]:.4f}" for name in LOGGED]
+        train, evaluating = (
+            format_seconds(line[f"{part}_seconds"] - began.get(part, 0.0))
+            for part in ("train", "eval")
+        )
         self.say(
             f"epoch {self.position.epoch + 1}/{self.config.run.epochs}: "
-            f"{', '.join(numbers)}, {format_seconds(line['train_seconds'])} + "
-            f"{format_seconds(line['eval_seconds'])} evaluation"
+            f"{', '.join(numbers)}, {train} + {evaluating} evaluation"
         )
         collapse = measure.describe_collapse(evaluation, self.class_names)
         if collapse and self.advised:
@@ -459,12 +508,13 @@ class _Run:
     def _save(self, status: str, reason: str = "") -> None:
         """Save the state, but for one that isn't finite: the one before stays."""
         position = self.position
-        if not state.are_finite(self.writer.variables):
-            self._diverge("the state")
-            self.writer.write_status(position.ended, position, position.reason)
-            return
-        position.wall_seconds = time.monotonic() - self.session_start
-        position.stopping = stopping.get_state(self.stopping)
-        position.plateau = stopping.get_state(self.plateau)
-        self.writer.save_state(position)
-        self.writer.write_status(status, position, reason)
+        with self.clocks.running("save"):
+            if not state.are_finite(self.writer.variables):
+                self._diverge("the state")
+                self.writer.write_status(position.ended, position, position.reason)
+                return
+            position.stopping = stopping.get_state(self.stopping)
+            position.plateau = stopping.get_state(self.plateau)
+            position.seconds = self.clocks.read()
+            self.writer.save_state(position)
+            self.writer.write_status(status, position, reason)

@@ -13,12 +13,12 @@ from tfpipe.training import catalog, schedules
 from tfpipe.training import config as run_config
 from tfpipe.training.config import RunConfig
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 CONFIG, STATUS, SUMMARY = "config.json", "status.json", "model.txt"
 METRICS, STEPS = "metrics.jsonl", "steps.jsonl"
 PREDICTIONS, CHECKPOINT, PLOTS = "predictions", "checkpoint", "plots"
 BEST_MODEL, LAST_MODEL, EXPORT = "best.keras", "last.keras", "export.json"
-EVENTS = ("train", "validation")
+EVENTS = ("train", "validation", "test")
 # All that a run writes: what starting again may remove, and nothing else.
 OWN_FILES = (CONFIG, STATUS, SUMMARY, METRICS, STEPS, BEST_MODEL, LAST_MODEL, EXPORT)
 OWN_PATTERNS = {
@@ -48,7 +48,9 @@ class RunRecord:
     status: dict[str, Any]
     """status, reason, epoch (completed), step (updates)."""
     evaluations: list[dict[str, Any]]
-    """The lines of metrics.jsonl."""
+    """The lines of metrics.jsonl that are of all of validation."""
+    probes: list[dict[str, Any]]
+    """Those that are quick looks at a fixed part of it."""
 
     @property
     def name(self) -> str:
@@ -92,13 +94,26 @@ def read_run(folder: Path) -> RunRecord:
         )
     if status["status"] == "running" and not files.FolderLock.is_held(folder):
         status |= {"status": "interrupted", "reason": "its process ended"}
+    lines = _today(files.read_json_lines(folder / METRICS), facts["format_version"])
     return RunRecord(
         folder=folder,
         config=run_config.from_json(facts["config"]),
         facts=facts,
         status=status,
-        evaluations=files.read_json_lines(folder / METRICS),
+        evaluations=[line for line in lines if line["kind"] == "full"],
+        probes=[line for line in lines if line["kind"] == "probe"],
     )
+
+
+def _today(lines: list[dict[str, Any]], version: int) -> list[dict[str, Any]]:
+    """Return lines of an older format as today's: in 1, seconds were each epoch's."""
+    if version == 1:
+        sums = {"train_seconds": 0.0, "eval_seconds": 0.0}
+        for line in lines:
+            for name in sums:
+                sums[name] += line[name]
+            line |= sums
+    return lines
 
 
 def _read_json(path: Path) -> dict[str, Any]:

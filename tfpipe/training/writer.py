@@ -55,9 +55,16 @@ class RunWriter:
         Raises:
             ValueError: where the checkpoint, or the lines written before it, are gone.
         """
+        version = record.facts["format_version"]
+        if version != run_folder.FORMAT_VERSION:
+            raise ValueError(
+                f"run in {self.folder} must be of format {run_folder.FORMAT_VERSION} "
+                f"to go on, got {version}; give another --run_name, or --overwrite to "
+                "start again"
+            )
         folder = self.folder / run_folder.CHECKPOINT
         position, damaged = state.load_state(folder, self.variables)
-        # Killed before its first checkpoint, a run has at most one evaluation.
+        # Killed before its first checkpoint, a run has at most one full evaluation.
         had_some = len(record.evaluations) > 1 or record.status["status"] == "done"
         if position.step == 0 and had_some:
             raise ValueError(
@@ -145,6 +152,7 @@ class RunWriter:
     def draw(self) -> None:
         """Draw the run's two plots from its lines."""
         lines = files.read_json_lines(self.folder / run_folder.METRICS)
+        lines = [line for line in lines if line["kind"] == "full"]
         plots = self.folder / run_folder.PLOTS
         curves.draw_run(lines, plots, self.folder.name, self.majority)
 
