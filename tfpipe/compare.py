@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tfpipe import cli
 from tfpipe.base import settings
-from tfpipe.comparison import page, results, study
+from tfpipe.comparison import declaration, page, results, study
 from tfpipe.comparison.study import CompareConfig
 from tfpipe.training import promise
 from tfpipe.training.config import RunConfig
@@ -33,6 +33,11 @@ def work(config: CompareConfig) -> int:
     if config.study.dry_run:
         print(study.describe_plan(runs, train_command))
         return cli.EXIT_OK
+    runs_dir = Path(config.run.runs_dir)
+    fingerprint = study.dataset_fingerprint(runs)
+    declaration.write_declaration(
+        runs_dir, declaration.declare(runs, fingerprint), runs, config.study.reason
+    )
     try:
         codes = study.train_runs(runs, train_command)
     except KeyboardInterrupt:
@@ -46,7 +51,6 @@ def work(config: CompareConfig) -> int:
         raise
     if all(code == cli.EXIT_WRONG_INPUT for code in codes):
         return cli.EXIT_WRONG_INPUT
-    runs_dir = Path(config.run.runs_dir)
     outcome = results.read_results(runs)
     paths = page.write_report(outcome, runs_dir / REPORT_DIR)
     print()

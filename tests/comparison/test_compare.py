@@ -51,6 +51,7 @@ def test_a_dry_run_prints_commands_that_mean_the_runs(tmp_path, records_dir):
         optimizer="adam",
         learning_rate=1e-3,
         image_size=64,
+        early_stopping="off",
         runs_dir=str(runs_dir),
         records_dir=str(records_dir),
     )

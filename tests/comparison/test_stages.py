@@ -1,5 +1,8 @@
+import math
+
 import pytest
 
+from tests.comparison.conftest import NOTEBOOK
 from tfpipe.comparison import stages
 from tfpipe.comparison.stages import Escape
 
@@ -62,3 +65,71 @@ def test_only_a_single_last_evaluation_above_is_unconfirmed(accuracies, unconfir
 
 def test_bracket_reads_as_half_open():
     assert str(Escape(1172, 1758)) == "(1172, 1758]"
+
+
+START_LOSS = 0.6933
+
+
+def letters(lines, *, budget=5, majority=3188 / 6250, examples=6250):
+    found = stages.label_stages(
+        lines,
+        majority_share=majority,
+        num_examples=examples,
+        start_loss=START_LOSS,
+        budget=budget,
+    )
+    return "".join(stages.LETTERS[label] for label in found)
+
+
+def full(accuracies, losses=None, shares=None, train=None):
+    number = len(accuracies)
+    return [
+        {
+            **line,
+            "val_loss": (losses or [0.69] * number)[index],
+            "loss": (train or [0.69] * number)[index],
+            "predicted_shares": (shares or [[0.5, 0.5]] * number)[index],
+        }
+        for index, line in enumerate(evaluations(*accuracies))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("run", "expected"),
+    [(0, "DDDDD"), (1, "CCDDD"), (2, "PPCCC"), (3, "CCCCC")],
+)
+def test_stages_of_the_notebook(run, expected):
+    accuracies, losses, _ = list(NOTEBOOK.values())[run]
+    # It stored no answers; 0.4899 is the share of one class, 0.4901 one picture more.
+    shares = [[0.0, 1.0] if a <= 0.4901 else [0.5, 0.5] for a in accuracies]
+    assert letters(full(accuracies, losses, shares)) == expected
+
+
+def test_two_losses_far_above_the_start_are_divergence():
+    lines = full([0.5, 0.5, 0.5, 0.5], [0.7, 4.0, 0.7, 4.0])
+    assert letters(lines) == "PPPP"
+    lines = full([0.5, 0.5, 0.5, 0.5], [0.7, 4.0, 4.0, math.inf])
+    assert letters(lines) == "PXXX"
+
+
+def test_a_best_that_stays_is_saturation():
+    lines = full([0.6, 0.7, 0.8, 0.8, 0.8, 0.8, 0.801])
+    assert letters(lines) == "DDDDDSS"
+
+
+def test_a_tenth_of_a_long_budget_is_patience():
+    lines = full([0.6, 0.7, 0.8, 0.8, 0.8, 0.8, 0.801])
+    assert letters(lines, budget=100) == "DDDDDDD"
+
+
+def test_three_high_validation_losses_while_train_falls_are_overfitting():
+    accuracies = [0.6, 0.7, 0.7, 0.7, 0.7, 0.7]
+    losses = [0.6, 0.5, 0.53, 0.53, 0.53, 0.53]
+    falling = [0.6, 0.5, 0.4, 0.3, 0.2, 0.1]
+    assert letters(full(accuracies, losses, train=falling)) == "DDDDOO"
+    assert letters(full(accuracies, losses, train=[0.4] * 6)) == "DDDDSS"
+
+
+def test_what_a_run_does_after_its_escape_is_no_plateau():
+    lines = full([0.6, 0.6, 0.5, 0.5, 0.5], shares=[[0.5, 0.5]] * 4 + [[1.0, 0.0]])
+    assert letters(lines) == "DDDSS"

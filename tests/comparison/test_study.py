@@ -6,7 +6,7 @@ from tfpipe.base import files, settings
 from tfpipe.comparison import study
 from tfpipe.comparison.study import CompareConfig
 from tfpipe.training import run_folder
-from tfpipe.training.config import RunConfig, run_name
+from tfpipe.training.config import RunConfig, identity, run_name
 
 
 def plan(**values):
@@ -27,7 +27,12 @@ def test_alone_it_is_the_experiment():
 
 
 def test_runs_of_the_experiment_are_those_of_training_alone():
-    assert plan()[0] == RunConfig()
+    [run, *_] = plan()
+    assert run_name(run) == run_name(RunConfig())
+    assert identity(run) == identity(RunConfig())
+    # A budget in which the default rule could stop a run tells them apart.
+    [run, *_] = plan(epochs=40)
+    assert identity(run) != identity(RunConfig.of(epochs=40))
 
 
 def test_a_grid_is_every_optimizer_at_every_rate():

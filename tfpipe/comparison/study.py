@@ -53,8 +53,25 @@ class StudyConfig(Group):
     replicates: int = setting(
         1, "Seeds a configuration: seed, seed + 1, and so on.", minimum=1, front=True
     )
+    reason: str = setting(
+        "", "Why the study is another one than runs_dir/study.json declared."
+    )
     dry_run: bool = setting(
         False, "Print the runs and their commands, and train nothing.", front=True
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StudyStopping(StoppingConfig):
+    """When runs end before their last epoch: never, unless asked for.
+
+    Runs that end at other steps are no comparison of the same budget.
+    """
+
+    early_stopping: str = setting(
+        "off",
+        "off: all runs get the same budget; or Keras's EarlyStopping, or keras2.",
+        choices=("keras", "keras2", "off"),
     )
 
 
@@ -66,7 +83,7 @@ class CompareConfig:
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
     model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
     optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
-    stopping: StoppingConfig = dataclasses.field(default_factory=StoppingConfig)
+    stopping: StudyStopping = dataclasses.field(default_factory=StudyStopping)
     run: RunSettings = dataclasses.field(default_factory=RunSettings)
 
 
@@ -208,6 +225,18 @@ def check_records(runs: Sequence[RunConfig]) -> None:
     """
     for run in runs:
         check_run(run, manifest.read_manifest(run.data.records_dir))
+
+
+def dataset_fingerprint(runs: Sequence[RunConfig]) -> str:
+    """Return the fingerprint of the records of a study.
+
+    Where they are gone since, it is what its runs say.
+    """
+    try:
+        return manifest.read_manifest(runs[0].data.records_dir).fingerprint
+    except ValueError:
+        records = filter(None, map(find_finished, runs))
+        return next((str(r.facts["dataset_fingerprint"]) for r in records), "")
 
 
 def describe_plan(

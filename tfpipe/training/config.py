@@ -359,12 +359,24 @@ def from_json(groups: dict[str, dict[str, Any]]) -> RunConfig:
     return RunConfig.of(**{name: v for g in groups.values() for name, v in g.items()})
 
 
+def can_stop(config: RunConfig) -> bool:
+    """Tell whether early stopping can end a run before its last epoch."""
+    rule = config.stopping
+    # Keras 3 counts the first epoch as a wait, too, but never stops after it.
+    first = 1 if rule.early_stopping == "keras2" else 2
+    is_on = rule.early_stopping != "off"
+    return is_on and max(rule.patience, first) <= config.run.epochs
+
+
 def identity(config: RunConfig) -> dict[str, Any]:
     """Return the settings that change numbers, without the seed.
 
-    Nor the epochs, but where the learning rate depends on how many there are.
+    Nor the epochs, but where the learning rate depends on how many there are. Early
+    stopping that can't act is off.
     """
     values, rule = in_words(config), config.optimizer
+    if not can_stop(config):
+        values |= dataclasses.asdict(StoppingConfig(early_stopping="off"))
     values["monitor"] = metric_name(values["monitor"])
     # Equal arguments in one spelling, without those that are defaults.
     arguments = {
@@ -413,7 +425,9 @@ def run_name(config: RunConfig) -> str:
     parts = [values.pop("optimizer"), f"lr{values.pop('learning_rate'):g}"]
     values["weights"] = Path(values["weights"]).name
     for name, value in values.items():
-        if value == default[name]:
+        # A run that ends early by the default rule and one without share a name: they
+        # are the same until then.
+        if value == default[name] or (name, value) == ("early_stopping", "off"):
             continue
         word = name
         if name.endswith("_args"):  # have names of their own, and lists like 2:5

@@ -42,6 +42,7 @@ class Evaluator:
         self._watched = WatchedModel(model)
         self.splits = held_out(source)
         self._train_ids = moments.train_eval_ids(train_ids)
+        self._datasets: dict[bytes, Any] = {}
 
     def probe(self) -> dict[str, Any]:
         """Return the fields of a probe, a quick look at fixed pictures."""
@@ -108,10 +109,14 @@ class Evaluator:
     def _pass(
         self, ids: Ids, predict: Callable[[Any], Any] | None = None
     ) -> Evaluation:
+        # To describe a dataset takes TensorFlow as long as to stream a small one.
+        key = ids.tobytes()
+        if key not in self._datasets:
+            self._datasets[key] = self._batches.dataset(ids, with_ids=True)
         with self._batches.loader.faults_by_name():
             evaluation = measure.evaluate(
                 predict or self._model.predict_on_batch,
-                self._batches.dataset(ids, with_ids=True),
+                self._datasets[key],
                 self._after_batch,
             )
         order.check_delivered(evaluation.source_ids, ids)

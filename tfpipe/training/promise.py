@@ -13,7 +13,7 @@ from typing import Any
 from tfpipe.base import settings
 from tfpipe.base.progress import format_seconds
 from tfpipe.training import catalog, moments, schedules
-from tfpipe.training.config import RunConfig
+from tfpipe.training.config import RunConfig, can_stop
 from tfpipe.training.optimizers import OPTIMIZERS, describe_row
 from tfpipe.training.position import Position
 
@@ -121,9 +121,7 @@ def describe_early_stopping(config: RunConfig) -> str:
         f"{whose}, on {rule.monitor} with baseline {rule.baseline:g} and patience "
         f"{rule.patience}"
     )
-    # Keras 3 counts the first epoch as a wait, too, but never stops after it.
-    first = 1 if rule.early_stopping == "keras2" else 2
-    if max(rule.patience, first) > epochs:
+    if not can_stop(config):
         line += f"; it cannot stop a run of {epochs} epoch{'s' * (epochs > 1)}"
     return line
 

@@ -257,9 +257,9 @@ class _Run:
         with self.clocks.running("callbacks"):
             self.callbacks.on_train_end()
         status = position.ended or "done"
-        if status == "diverged":
-            self.writer.draw()
-        elif "last" in self.config.run.keep:
+        with self.clocks.running("log"):
+            self.writer.draw(is_last=True)
+        if status != "diverged" and "last" in self.config.run.keep:
             self._save_model(run_folder.LAST_MODEL)
         is_cut = status == "done" and self._is_cut()
         self.writer.write_status(

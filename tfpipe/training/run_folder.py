@@ -204,7 +204,10 @@ def find_run(config: RunConfig) -> RunRecord | None:
     if config.run.overwrite or not is_run_folder(folder):
         return None
     record = read_run(folder)
-    theirs = {**run_config.identity(record.config), "seed": record.config.run.seed}
+    as_long = record.config.replace(epochs=config.run.epochs)
+    theirs = {**run_config.identity(as_long), "seed": record.config.run.seed}
+    if "epochs" in theirs:
+        theirs["epochs"] = record.config.run.epochs
     ours = {**run_config.identity(config), "seed": config.run.seed}
     with contextlib.suppress(ValueError):
         fingerprint = read_manifest(config.data.records_dir).fingerprint

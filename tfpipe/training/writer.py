@@ -1,6 +1,8 @@
 """Write a run folder: lines, events, plots, models, state, status."""
 
+import math
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ from tfpipe.training import curves, events, export, run_folder, state
 from tfpipe.training.position import Position
 from tfpipe.training.run_folder import RunRecord
 
+DRAW_SECONDS = 30.0
+"""Between two drawings of a run's plots, which take half a second."""
 LINES = (run_folder.METRICS, run_folder.STEPS)
 
 
@@ -26,6 +30,7 @@ class RunWriter:
         # then, and not after an epoch.
         self.copy = export.copy_model(model)
         self._events: events.EventWriters | None = None
+        self._drawn = -math.inf
 
     def begin(
         self, facts: dict[str, Any], resize: str, storing: dict[str, Any]
@@ -149,8 +154,12 @@ class RunWriter:
             pace=pace,
         )
 
-    def draw(self) -> None:
-        """Draw the run's two plots from its lines."""
+    def draw(self, *, is_last: bool = False) -> None:
+        """Draw the run's two plots from its lines, where they were not just drawn."""
+        now = time.monotonic()
+        if not is_last and now - self._drawn < DRAW_SECONDS:
+            return
+        self._drawn = now
         lines = files.read_json_lines(self.folder / run_folder.METRICS)
         lines = [line for line in lines if line["kind"] == "full"]
         plots = self.folder / run_folder.PLOTS

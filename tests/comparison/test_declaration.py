@@ -1,0 +1,68 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from tfpipe.base import settings
+from tfpipe.comparison import declaration, study
+from tfpipe.comparison.study import CompareConfig
+
+
+def plan(tmp_path, **values):
+    values = {"replicates": 2, "runs_dir": str(tmp_path / "runs"), **values}
+    return study.plan_runs(settings.build_config(CompareConfig, values))
+
+
+def write(tmp_path, reason="", **values):
+    runs = plan(tmp_path, **values)
+    runs_dir = tmp_path / "runs"
+    declared = declaration.declare(runs, "d" * 64)
+    declaration.write_declaration(runs_dir, declared, runs, reason)
+    return declaration.read_declaration(runs_dir)
+
+
+def test_what_is_fixed_beforehand(tmp_path):
+    found = write(tmp_path)
+    declared = found["declared"]
+    labels = {"rmsprop 1e-4", "adam 1e-4", "sgd 1e-4", "adam 1e-3"}
+    assert set(declared["configurations"]) == labels
+    assert declared["seeds"] == [0, 1]
+    assert len(declared["comparisons"]) == 6
+    assert declared["targets"] == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
+    assert declared["stages"]["escape_errors"] == 3
+    assert (found["runs_begun_before"], found["changes"]) == (0, [])
+
+
+def test_the_same_study_again_changes_nothing(tmp_path):
+    first = write(tmp_path)
+    assert write(tmp_path) == first
+
+
+def test_another_one_is_noted_with_its_reason(tmp_path):
+    first = write(tmp_path)
+    found = write(tmp_path, reason="still improving", epochs=9)
+    [change] = found["changes"]
+    assert (change["reason"], change["different"]) == ("still improving", ["epochs"])
+    assert found["declared"] == first["declared"]
+    assert len(write(tmp_path, epochs=9)["changes"]) == 1
+
+
+def test_runs_that_began_before_are_counted(tmp_path, write_run):
+    write_run([0.6])
+    assert write(tmp_path)["runs_begun_before"] == 1
+
+
+def test_a_baseline_is_compared_with_each(tmp_path):
+    declared = declaration.declare(plan(tmp_path), "d" * 64, "adam 1e-4")
+    assert [pair[0] for pair in declared["comparisons"]] == ["adam 1e-4"] * 3
+
+
+@pytest.mark.parametrize("how", ["epochs", "text"])
+def test_a_declaration_that_was_edited_is_refused(tmp_path, how):
+    write(tmp_path)
+    path = Path(tmp_path / "runs" / declaration.FILE)
+    study = json.loads(path.read_text())
+    study["declared"]["epochs"] = 50
+    path.write_text(json.dumps(study) if how == "epochs" else "{")
+    with pytest.raises(ValueError, match="must be a declaration as it was written"):
+        write(tmp_path)
