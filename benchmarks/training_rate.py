@@ -1,18 +1,18 @@
 """python benchmarks/training_rate.py --records_dir=records --image_size=64
 
-Measures how much of the bare step rate is left of VGG16 training in batches of 32 when
-batches come from records, and in a whole run with everything on by default: images/s of
+Measures how much of the bare step rate is left of VGG16 training in batches of 32, with
+all that a run of tfpipe does by default: its input, lines, norms, TensorBoard, checks.
+Beside it, Keras's `fit` and PyTorch (channels last) on a synthetic batch.
 
-- `train_on_batch` on one synthetic batch, the base of the ratios;
-- the same on batches of tfpipe's input function;
-- a run of tfpipe, its steps, lines, events and checkpoints every ten minutes;
-- Keras's `fit` on that synthetic batch, again and again;
-- PyTorch, channels last, on one synthetic batch.
-
-Each is a process of its own that takes some steps to warm up; they alternate; the table
-gives medians and ranges over the repeats.
+Each contender is a process of its own, in which blocks of its steps alternate with
+blocks of the bare step, Keras's `train_on_batch` on one synthetic batch: a machine that
+is faster or slower for a while, or a process that got its memory elsewhere, is so for
+both. Blocks with a probe count neither, and evaluations come behind them. The table
+gives the median of all blocks' rates, and the median and range over processes of the
+ratio to the bare blocks beside them; then the seconds of a checkpoint.
 """
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -49,10 +49,8 @@ class Config:
         choices=("auto", "float32", "mixed_bfloat16"),
         front=True,
     )
-    cache: str = setting(
-        "auto", "As for training.", choices=("auto", "memory", "none"), front=True
-    )
-    steps: int = setting(30, "Timed steps a process.", minimum=1, front=True)
+    block: int = setting(5, "Steps a block.", minimum=1, front=True)
+    blocks: int = setting(6, "Blocks a process.", minimum=1, front=True)
     repeats: int = setting(3, "Processes of each.", minimum=1, front=True)
     one: str = setting("", "For its own use: the one to measure here.")
 
@@ -67,26 +65,30 @@ def resolve(config: Config) -> str:
     return resolve_precision(config.precision, "vgg16", on_gpu=False)[0]
 
 
-def rate_of(step: Callable[[], Any], steps: int) -> float:
-    """Return images/s of some calls behind those that warm up."""
-    for _ in range(WARM_UP):
-        step()
-    start = time.perf_counter()
-    for _ in range(steps):
-        step()
-    return BATCH * steps / (time.perf_counter() - start)
+def keras_model(config: Config, like: Any = None) -> Any:
+    """Return the experiment's model, compiled as training compiles it.
 
+    With `like`, another model, it has that one's weights: where in memory they lie can
+    make a tenth.
+    """
+    import keras
 
-def keras_model(config: Config) -> Any:
-    """Return the experiment's model, compiled as training compiles it."""
     from tfpipe.training import models, updates
     from tfpipe.training.config import ModelConfig, OptimizerConfig
 
-    model = models.build_model(
-        ModelConfig(), config.image_size, 2, seed=0, precision=resolve(config)
-    )
+    if like is None:
+        model = models.build_model(
+            ModelConfig(), config.image_size, 2, seed=0, precision=resolve(config)
+        )
+    else:
+        model = keras.Model(like.inputs, like.outputs)
     optimizer = updates.build_optimizer(OptimizerConfig(), num_batches=1000)
-    model.compile(optimizer, "categorical_crossentropy", metrics=["accuracy"])
+    model.compile(
+        optimizer,
+        "categorical_crossentropy",
+        metrics=["accuracy"],
+        jit_compile=False,
+    )
     return model
 
 
@@ -100,89 +102,123 @@ def synthetic_batch(config: Config) -> tuple[Any, Any]:
     return random.random(shape, np.float32), labels
 
 
-def synthetic(config: Config) -> float:
-    """`train_on_batch` on one synthetic batch."""
-    model, batch = keras_model(config), synthetic_batch(config)
-    return rate_of(lambda: model.train_on_batch(*batch), config.steps)
+class Turns:
+    """Blocks of a contender's steps, and of bare steps between them.
+
+    Call `begin` with the contender's model, if it is Keras's, then `step_done` behind
+    each of its steps; `is_over` tells when to stop.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.block, self.blocks = config.block, config.blocks
+        self.rates: list[float] = []
+        self.bare_rates: list[float] = []
+        self.num_steps = -WARM_UP
+        self.start = 0.0
+        self.is_spoilt = False
+        self.bare_step: Callable[[], Any]
+
+    def begin(self, model: Any = None) -> None:
+        """Make the bare step, on the weights of a model if there is one."""
+        import tensorflow as tf
+
+        bare = keras_model(self.config, like=model)
+        batch = tuple(map(tf.constant, synthetic_batch(self.config)))
+        self.bare_step = lambda: bare.train_on_batch(*batch)
+        for _ in range(WARM_UP):
+            self.bare_step()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all blocks were measured."""
+        return len(self.rates) >= self.blocks
+
+    def step_done(self, *, is_spoilt: bool = False) -> None:
+        """Count a step of the contender; at a block's end take one of bare steps."""
+        self.num_steps += 1
+        self.is_spoilt |= is_spoilt
+        if self.num_steps < 0 or self.num_steps % self.block:
+            return
+        if self.num_steps and not self.is_spoilt:
+            seconds = time.perf_counter() - self.start
+            begin = time.perf_counter()
+            for _ in range(self.block):
+                self.bare_step()
+            bare = time.perf_counter() - begin
+            self.rates.append(BATCH * self.block / seconds)
+            self.bare_rates.append(BATCH * self.block / bare)
+        self.is_spoilt = False
+        self.start = time.perf_counter()
 
 
-def with_input(config: Config) -> float:
-    """`train_on_batch` on batches of tfpipe's input function."""
-    from tfpipe import input_fn
-
-    model = keras_model(config)
-    dataset = input_fn(
-        config.records_dir,
-        "train",
-        image_size=config.image_size,
-        batch_size=BATCH,
-        cache=config.cache,
-    )
-    if config.cache != "none":
-        for _ in dataset:  # the first epoch fills it
-            pass
-
-    def whole_batches() -> Iterator[Any]:
-        while True:
-            yield from (batch for batch in dataset if len(batch[1]) == BATCH)
-
-    batches = whole_batches()
-    return rate_of(lambda: model.train_on_batch(*next(batches)), config.steps)
-
-
-def whole_run(config: Config) -> float:
+def whole_run(config: Config, turns: Turns) -> dict[str, float]:
     """A run of tfpipe with everything on by default."""
     import keras
 
     from tfpipe import RunConfig, train
+    from tfpipe.training import moments
+    from tfpipe.training.writer import RunWriter
 
-    times: list[float] = []
+    class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is Any
+        num_steps = 0
 
-    class Stamp(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is Any
+        def on_train_begin(self, logs: Any = None) -> None:
+            turns.begin(self.model)
+
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            times.append(time.perf_counter())
+            self.num_steps += 1
+            # A probe is taken behind this call: the block that begins here has it.
+            turns.step_done(is_spoilt=self.num_steps - 1 in moments.PROBE_STEPS)
+            if turns.is_over:
+                self.model.stop_training = True
 
+    saves: list[float] = []
+    save = RunWriter.save_state
+
+    def timed_save(writer: Any, position: Any) -> None:
+        start = time.perf_counter()
+        save(writer, position)
+        saves.append(time.perf_counter() - start)
+
+    RunWriter.save_state = timed_save  # type: ignore[method-assign]
     with tempfile.TemporaryDirectory() as folder:
         run = RunConfig.of(
             records_dir=config.records_dir,
             runs_dir=folder,
             image_size=config.image_size,
             precision=config.precision,
-            cache=config.cache,
-            max_steps=WARM_UP + config.steps,
+            keep=("none",),
+            validation_split=0.02,
         )
-        train(run, callbacks=[Stamp()], say=lambda line: None)
-    return BATCH * config.steps / (times[-1] - times[WARM_UP - 1])
+        train(run, callbacks=[Watch()], say=lambda line: None)
+    return {"checkpoint_seconds": statistics.median(saves)}
 
 
-def keras_fit(config: Config) -> float:
+def keras_fit(config: Config, turns: Turns) -> dict[str, float]:
     """Keras's `fit` on one synthetic batch, again and again."""
     import keras
-    import numpy as np
+    import tensorflow as tf
 
-    model, (pictures, labels) = keras_model(config), synthetic_batch(config)
-    times: list[float] = []
+    model = keras_model(config)
+    batch = tuple(map(tf.constant, synthetic_batch(config)))
 
-    class Stamp(keras.callbacks.Callback):  # type: ignore[misc]
+    class Watch(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_train_begin(self, logs: Any = None) -> None:
+            turns.begin(self.model)
+
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            times.append(time.perf_counter())
+            turns.step_done()
+            if turns.is_over:
+                self.model.stop_training = True
 
-    steps = WARM_UP + config.steps
-    model.fit(
-        np.concatenate([pictures] * steps),
-        np.concatenate([labels] * steps),
-        batch_size=BATCH,
-        verbose=0,
-        shuffle=False,
-        callbacks=[Stamp()],
-    )
-    return BATCH * config.steps / (times[-1] - times[WARM_UP - 1])
+    dataset = tf.data.Dataset.from_tensors(batch).repeat(100_000)
+    model.fit(dataset, verbose=0, callbacks=[Watch()])
+    return {}
 
 
-def pytorch(config: Config) -> float:
+def pytorch(config: Config, turns: Turns) -> dict[str, float]:
     """PyTorch's VGG16, channels last, on one synthetic batch."""
-    import contextlib
-
     import torch
     from torch import nn
 
@@ -205,27 +241,25 @@ def pytorch(config: Config) -> float:
     y = torch.from_numpy(labels.argmax(axis=1))
     in_half = torch.autocast("cpu", torch.bfloat16)
     is_half = resolve(config) == "mixed_bfloat16"
-
-    def step() -> None:
+    turns.begin()
+    while not turns.is_over:
         optimizer.zero_grad()
         with in_half if is_half else contextlib.nullcontext():
             loss = loss_of(model(x).float(), y)
         loss.backward()
         optimizer.step()
-
-    return rate_of(step, config.steps)
+        turns.step_done()
+    return {}
 
 
 CONTENDERS = {
-    "`train_on_batch`, one synthetic batch": synthetic,
-    "the same, tfpipe's input": with_input,
     "a run of tfpipe": whole_run,
-    "Keras's `fit`, synthetic": keras_fit,
-    "PyTorch, channels last, synthetic": pytorch,
+    "Keras's `fit`, synthetic batch": keras_fit,
+    "PyTorch, channels last, synthetic batch": pytorch,
 }
 
 
-def measure(config: Config, name: str) -> dict[str, float] | str:
+def measure(config: Config, name: str) -> dict[str, Any] | str:
     """Measure one in a process of its own; return why not where it can't be."""
     flags = [
         f"--{f.name}={getattr(config, f.name)}" for f in dataclasses.fields(config)
@@ -238,56 +272,69 @@ def measure(config: Config, name: str) -> dict[str, float] | str:
     )
     if done.returncode:
         return (done.stderr.strip().splitlines() or ["no output"])[-1]
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
 def work(config: Config) -> int:
     """Measure, and print the table in Markdown."""
     if config.one:
-        rate = CONTENDERS[config.one](config)
+        turns = Turns(config)
+        extra = CONTENDERS[config.one](config, turns)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        print(json.dumps({"rate": rate, "peak": peak}))
+        measured = {"rates": turns.rates, "bare": turns.bare_rates, "peak": peak}
+        print(json.dumps({**extra, **measured}))
         return cli.EXIT_OK
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in CONTENDERS}
+    processes: dict[str, list[dict[str, Any]]] = {name: [] for name in CONTENDERS}
     absent: dict[str, str] = {}
     for _ in range(config.repeats):
         for name in CONTENDERS:
             one = measure(config, name) if name not in absent else ""
             if isinstance(one, dict):
-                found[name].append(one)
+                processes[name].append(one)
             elif one:
                 absent[name] = one
     print(f"{machine.describe_cpu()}\n")
     versions = []
     for package in PACKAGES:
-        try:
+        with contextlib.suppress(metadata.PackageNotFoundError):
             versions.append(f"{package} {metadata.version(package)}")
-        except metadata.PackageNotFoundError:
-            continue
     print(
-        f"VGG16 at {config.image_size} px, {resolve(config)}, batches of {BATCH}, "
-        f"--cache={config.cache}; {config.repeats} processes of {config.steps} steps "
+        f"VGG16 at {config.image_size} px, {resolve(config)}, batches of {BATCH}; "
+        f"{config.repeats} processes of {config.blocks} blocks of {config.block} steps "
         f"each; {', '.join(versions)}\n"
     )
     print(
-        "| what | images/s, median (range) | ratio | peak memory, MB |\n"
-        "| --- | --- | --- | --- |"
+        "| what | images/s | bare step beside it | ratio, median (range of processes) "
+        "| peak memory, MB |\n| --- | --- | --- | --- | --- |"
     )
-    base = 0.0
-    for name, ones in found.items():
+    for name, ones in processes.items():
         if name in absent:
-            print(f"| {name} | not measured: {absent[name]} | | |")
+            print(f"| {name} | not measured: {absent[name]} | | | |")
             continue
-        rates = [one["rate"] for one in ones]
-        middle = statistics.median(rates)
-        base = base or middle
+        rates = [rate for one in ones for rate in one["rates"]]
+        bare = [rate for one in ones for rate in one["bare"]]
+        ratios = [_ratio(one) for one in ones]
         peak = statistics.median(one["peak"] for one in ones) / 1e6
+        mine, beside = statistics.median(rates), statistics.median(bare)
         print(
-            f"| {name} | {middle:.2f} ({min(rates):.2f} to {max(rates):.2f}) "
-            f"| {middle / base:.3f} | {peak:,.0f} |"
+            f"| {name} | {mine:.2f} | {beside:.2f} "
+            f"| {statistics.median(ratios):.3f} ({min(ratios):.3f} to "
+            f"{max(ratios):.3f}) | {peak:,.0f} |"
+        )
+    runs = processes["a run of tfpipe"]
+    if runs:
+        seconds = statistics.median(one["checkpoint_seconds"] for one in runs)
+        print(
+            f"\nA checkpoint takes {seconds:.2f} s, {seconds / 600:.2%} of the ten "
+            "minutes from one to the next. Peak memory is with the bare model beside."
         )
     return cli.EXIT_OK
+
+
+def _ratio(one: dict[str, Any]) -> float:
+    pairs = zip(one["rates"], one["bare"], strict=True)
+    return float(statistics.median(rate / bare for rate, bare in pairs))
 
 
 if __name__ == "__main__":
