@@ -25,10 +25,10 @@ def work(config: RunConfig) -> int:
         # Wrong records are said at once, before TensorFlow takes seconds to load.
         check_records(config, read_manifest(config.data.records_dir))
         with hidden_stderr():
-            from tfpipe.training import provenance
+            from tfpipe.training import devices
             from tfpipe.training.run import train
 
-            provenance.device()
+            devices.describe()
         record = train(config)
     diverged = record.status["status"] == "diverged"
     return cli.EXIT_DIVERGED if diverged else cli.EXIT_OK

@@ -5,8 +5,8 @@ import math
 import pytest
 
 from tfpipe.comparison import results
-from tfpipe.comparison.stages import Escape
 from tfpipe.training.config import RunConfig
+from tfpipe.training.stages import Escape
 
 
 def test_the_notebook_in_plain_values(notebook_runs):

@@ -20,15 +20,36 @@ class Argument:
     Attributes:
         default: its value where it isn't given; None for none, REQUIRED for a must.
         kind: int, float, bool, str, or list[...] of one; None: that of the default.
+        above: what a number must be larger than, if anything.
+        minimum, maximum: the inclusive range of a number, if any.
     """
 
     default: Any
     kind: Any = None
+    above: float | None = None
+    minimum: float | None = None
+    maximum: float | None = None
 
     @property
     def type(self) -> Any:
         """int, float, bool, str, or list[...] of one."""
         return self.kind or type(self.default)
+
+    def check(self, value: Any, name: str) -> None:
+        """Refuse a number out of range.
+
+        Raises:
+            ValueError: naming it.
+        """
+        words = []
+        if self.above is not None and value <= self.above:
+            words.append(f"above {self.above:g}")
+        if self.minimum is not None and value < self.minimum:
+            words.append(f"of at least {self.minimum:g}")
+        if self.maximum is not None and value > self.maximum:
+            words.append(f"of at most {self.maximum:g}")
+        if words:
+            raise ValueError(f"{name} must be a number {words[0]}, got {value:g}")
 
 
 Arguments = Mapping[str, Argument]
@@ -86,7 +107,9 @@ def _parse_word(word: str, argument: Argument, name: str) -> Any:
         return None
     kind = argument.type
     if kind in (bool, int, float, str):
-        return _parse_one(word, kind, name)
+        value = _parse_one(word, kind, name)
+        argument.check(value, name)
+        return value
     (inner,) = kind.__args__
     return [_parse_one(part, inner, name) for part in word.split(SEPARATOR)]
 

@@ -14,16 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from tfpipe.base import files
-from tfpipe.comparison import results, stages
+from tfpipe.comparison import results
 from tfpipe.training import config as run_config
-from tfpipe.training import run_folder
+from tfpipe.training import run_folder, stages
 from tfpipe.training.config import RunConfig
 
 FILE = "study.json"
 FORMAT_VERSION = 1
 METRIC = "val_accuracy"
-TARGETS = tuple(tenth / 10 for tenth in range(1, 10))
-"""Shares of the way from the majority share to an accuracy of 1."""
 ALPHA = 0.05
 
 
@@ -54,7 +52,7 @@ def declare(
         "seeds": seeds,
         "metric": METRIC,
         "metric_at": "the last epoch",
-        "targets": list(TARGETS),
+        "targets": list(stages.TARGETS),
         "targets_are": "shares of the way from the majority share to 1",
         "baseline_run": baseline,
         "comparisons": pairs,

@@ -8,11 +8,10 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from tfpipe.comparison import stages
-from tfpipe.comparison.stages import Escape
 from tfpipe.training import config as run_config
-from tfpipe.training import run_folder
+from tfpipe.training import run_folder, stages
 from tfpipe.training.config import RunConfig
+from tfpipe.training.stages import Escape
 
 METRICS = ("val_accuracy", "val_loss", "accuracy", "loss", "learning_rate")
 RUN_COLUMNS = ("run", "label", "optimizer", "learning_rate", "seed", "status")

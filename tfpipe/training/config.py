@@ -225,9 +225,10 @@ class RunSettings(Group):
     )
     diagnostics: str = setting(
         "economy",
-        "Norms of gradient, update and weights at every 20th step, or full: at every "
-        "step.",
-        choices=("economy", "full"),
+        "economy: norms of gradient, update and weights at every 20th step; full: at "
+        "every step, and gradient noise and curvature at every full evaluation; "
+        "hessian: its extreme eigenvalues, too, for some hundred steps' time each.",
+        choices=("economy", "full", "hessian"),
         identity=False,
     )
     keep: tuple[str, ...] = setting(
@@ -341,12 +342,7 @@ def _check_rule(rule: OptimizerConfig) -> None:
         )
     if catalog.is_own(rule.optimizer):
         return
-    given = optimizers.parse_args(rule.optimizer, rule.optimizer_args)
-    if given.get("use_ema") and given.get("gradient_accumulation_steps"):
-        raise ValueError(
-            "optimizer_args must not have both use_ema and gradient_accumulation_steps"
-            ", got both: Keras would average at every batch; leave one out"
-        )
+    optimizers.parse_args(rule.optimizer, rule.optimizer_args)
 
 
 def to_json(config: RunConfig) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from tfpipe.data import order
 from tfpipe.data.order import Ids
 from tfpipe.data.streaming.pipeline import Batches
 from tfpipe.data.streaming.source import Source
-from tfpipe.training import measure, moments, run_folder, updates
+from tfpipe.training import devices, measure, moments, run_folder, updates
 from tfpipe.training.activity import WatchedModel
 from tfpipe.training.measure import Evaluation
 
@@ -109,13 +109,14 @@ class Evaluator:
     def _pass(
         self, ids: Ids, predict: Callable[[Any], Any] | None = None
     ) -> Evaluation:
+        predict = predict or self._model.predict_on_batch
         # To describe a dataset takes TensorFlow as long as to stream a small one.
         key = ids.tobytes()
         if key not in self._datasets:
             self._datasets[key] = self._batches.dataset(ids, with_ids=True)
         with self._batches.loader.faults_by_name():
             evaluation = measure.evaluate(
-                predict or self._model.predict_on_batch,
+                lambda pictures: predict(devices.as_input(pictures)),
                 self._datasets[key],
                 self._after_batch,
             )

@@ -1,59 +1,124 @@
-"""TensorBoard events under Keras's own tags, derived from a run's JSON lines."""
+"""TensorBoard events under Keras's own tags, derived from a run's JSON lines.
+
+An event file is a TFRecord file of `Event` messages. They are written here, as
+TensorBoard's own protocol has them, and not by TensorFlow: its summaries took as long
+for each step as all else that a run writes, and reports need none of it.
+"""
 
 import math
+import time
 from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
+import numpy as np
+from tensorboard.compat.proto import event_pb2, summary_pb2, tensor_pb2, types_pb2
+from tensorboard.plugins.scalar import metadata
 
 from tfpipe.base import files
-from tfpipe.training import run_folder
+from tfpipe.data.records import frame_record
+from tfpipe.training import hparams, run_folder
+from tfpipe.training.config import RunConfig
 from tfpipe.training.measure import METRICS
 
+FLUSH_SECONDS = 10.0
 NORMS = ("grad_norm", "update_norm", "weight_norm")
+DIAGNOSTICS = (
+    "distance",
+    "noise_scale",
+    "curvature_gradient",
+    "curvature_update",
+    "hessian_smallest",
+    "hessian_largest",
+)
 SPLITS = {"train": "train_eval", "validation": "val", "test": "test"}
 """Folders of TensorBoard, and how their metrics begin in metrics.jsonl."""
 
 
-class EventWriters:
-    """Writers of `train/` and `validation/` of one run.
+class EventFile:
+    """One event file of TensorBoard, in a folder made if absent; events go to its end.
 
-    Opening them writes the curves anew from metrics.jsonl and steps.jsonl, so that a
-    continued run has no step twice.
+    Raises:
+        OSError: where it can't be written.
     """
 
     def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        # TensorBoard takes files by the seconds in their names, in order.
+        path = folder / f"events.out.tfevents.{time.time():010.0f}.tfpipe"
+        self._file = open(path, "wb")  # noqa: SIM115 - closed by `close`
+        self._flushed = 0.0
+        self._write(event_pb2.Event(file_version="brain.Event:2"))
+
+    def _write(self, event: Any) -> None:
+        event.wall_time = time.time()
+        self._file.write(frame_record(event.SerializeToString()))
+        if event.wall_time - self._flushed > FLUSH_SECONDS:
+            self.flush()
+
+    def add_scalars(self, step: int, values: dict[str, float]) -> None:
+        """Add one value of each tag at a step; one that isn't finite is as it is."""
+        found = [
+            summary_pb2.Summary.Value(
+                tag=tag,
+                metadata=metadata.create_summary_metadata("", ""),
+                tensor=tensor_pb2.TensorProto(
+                    dtype=types_pb2.DT_FLOAT,
+                    tensor_shape={},
+                    float_val=[np.float32(value)],
+                ),
+            )
+            for tag, value in values.items()
+        ]
+        self.add_summary(summary_pb2.Summary(value=found), step)
+
+    def add_summary(self, summary: Any, step: int = 0) -> None:
+        """Add a summary of any plugin."""
+        self._write(event_pb2.Event(step=step, summary=summary))
+
+    def flush(self) -> None:
+        """Let TensorBoard see all that was added."""
+        self._file.flush()
+        self._flushed = time.time()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class RunEvents:
+    """The event files of one run: train/, validation/, test/ where there is one.
+
+    One more, in the run folder itself, holds its row of the HParams table. All are
+    written anew from metrics.jsonl and steps.jsonl, so that a continued run has no step
+    twice.
+    """
+
+    def __init__(self, folder: Path, config: RunConfig, facts: dict[str, Any]) -> None:
         self.folder = folder
-        self._writers: dict[str, Any] = {}
-        for name in run_folder.EVENTS:
-            for old in (folder / name).glob("events.out.tfevents.*"):
+        self._files: dict[str, EventFile] = {}
+        for name in (*run_folder.EVENTS, run_folder.SESSION):
+            for old in (folder / name).glob(run_folder.EVENT_FILES):
                 old.unlink()
         for name in ("train", "validation"):
-            self._writer(name)
+            self._file(name)
+        for one in hparams.start_summaries(config, facts):
+            self._file(run_folder.SESSION).add_summary(one)
         for line in files.read_json_lines(folder / run_folder.STEPS):
             self.write_step(line)
         for line in files.read_json_lines(folder / run_folder.METRICS):
             self.write_evaluation(line)
 
-    def _writer(self, name: str) -> Any:
-        if name not in self._writers:
-            folder = str(self.folder / name)
-            self._writers[name] = tf.summary.create_file_writer(folder)
-        return self._writers[name]
-
-    def _write(self, name: str, step: int, values: dict[str, float]) -> None:
-        with self._writer(name).as_default():
-            for tag, value in values.items():
-                tf.summary.scalar(tag, value, step=step)
+    def _file(self, name: str) -> EventFile:
+        if name not in self._files:
+            self._files[name] = EventFile(self.folder / name)
+        return self._files[name]
 
     def write_step(self, line: dict[str, Any]) -> None:
         """Write one line of steps.jsonl: this batch's own loss and accuracy, norms."""
-        values = {
-            f"batch_{name}": line[name]
-            for name in ("loss", "accuracy", "learning_rate")
-        }
+        batch = ("loss", "accuracy", "learning_rate")
+        values = {f"batch_{name}": line[name] for name in batch}
         values |= {name: line[name] for name in NORMS if name in line}
-        self._write("train", line["step"], values)
+        self._file("train").add_scalars(line["step"], values)
 
     def write_evaluation(self, line: dict[str, Any]) -> None:
         """Write one line of metrics.jsonl.
@@ -69,38 +134,41 @@ class EventWriters:
                 for name in METRICS
                 if f"{prefix}_{name}" in line
             }
+            if not values:
+                continue
             tag = "probe_{}" if is_probe else "evaluation_{}_vs_iterations"
-            named = {tag.format(name): value for name, value in values.items()}
-            if named:
-                self._write(split, step, named)
+            tags = {tag.format(name): value for name, value in values.items()}
+            self._file(split).add_scalars(step, tags)
             if not is_probe and split != "train":
                 self._write_epoch(split, line, values)
-        self._write("validation", step, {"logit_spread": line["logit_spread"]})
+        # What a full evaluation found beside its metrics is of the model as it is.
+        extra = {name: line.get(name) for name in ("logit_spread", *DIAGNOSTICS)}
         if line["dead_units"]:  # of a model that has ReLUs
-            self._write("train", step, {"most_dead_units": max(line["dead_units"])})
+            extra["most_dead_units"] = max(line["dead_units"])
+        known = {name: value for name, value in extra.items() if value is not None}
+        self._file("train").add_scalars(step, known)
         if not is_probe:
             train = {n: line[n] for n in ("loss", "accuracy", "learning_rate")}
             self._write_epoch("train", line, train)
-        self._write_out("flush")
+        for file in self._files.values():
+            file.flush()
 
     def _write_epoch(
         self, split: str, line: dict[str, Any], values: dict[str, float]
     ) -> None:
         epoch = math.ceil(line["epoch"]) - 1
-        if values:
-            tags = {f"epoch_{name}": value for name, value in values.items()}
-            self._write(split, epoch, tags)
+        tags = {f"epoch_{name}": value for name, value in values.items()}
+        self._file(split).add_scalars(epoch, tags)
+
+    def end_session(self, status: str, numbers: dict[str, float]) -> None:
+        """Write the run's numbers and its end, for the HParams table."""
+        numbers = numbers | {"diverged": float(status == "diverged")}
+        tags = {f"summary/{name}": value for name, value in numbers.items()}
+        file = self._file(run_folder.SESSION)
+        file.add_scalars(0, tags)
+        file.add_summary(hparams.end_summary(status))
 
     def close(self) -> None:
         """Write out what is still in memory."""
-        self._write_out("close")
-
-    def _write_out(self, how: str) -> None:
-        try:
-            for writer in self._writers.values():
-                getattr(writer, how)()
-        except tf.errors.OpError as error:
-            raise OSError(
-                f"TensorBoard's files in {self.folder} must be writable, got "
-                f"{error.message}; free disk space and give the same command again"
-            ) from None
+        for file in self._files.values():
+            file.close()

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-EVERY = {"economy": 20, "full": 1}
+EVERY = {"economy": 20, "full": 1, "hessian": 1}
 """Steps from one measured step to the next."""
 # Gradients of at most so many elements are looked at in every step: they cost nothing,
 # and what isn't finite in a layer's output shows in its bias, scale or offset.
@@ -24,11 +24,17 @@ class Norms:
     Args:
         optimizer: a Keras optimizer; its `apply` is wrapped.
         weights: the model's trainable variables.
+
+    Attributes:
+        last_update: what the last measured step changed, an array a weight; the next
+            measured step writes over it.
     """
 
     def __init__(self, optimizer: Any, weights: list[Any]) -> None:
         self._weights = weights
         self._before: list[Any] | None = None
+        self._room: list[Any] = []
+        self.last_update: list[Any] | None = None
         self._is_measured, self._found = (
             optimizer.add_variable(shape=shape, initializer="zeros", name=name)
             for name, shape in (("is_measured", ()), ("gradient_norms", (2,)))
@@ -60,7 +66,12 @@ class Norms:
         """Say before a step whether it is one to be measured."""
         was_measured, self._before = self._before is not None, None
         if is_measured:
-            self._before = _values(self._weights)
+            # Into the same memory each time: fresh pages take longer than the copy.
+            values = _values(self._weights)
+            self._room = self._room or [np.empty_like(value) for value in values]
+            for room, value in zip(self._room, values, strict=True):
+                np.copyto(room, value)
+            self._before = self._room
         if is_measured != was_measured:
             self._is_measured.assign(1.0 if is_measured else 0.0)
 
@@ -74,10 +85,12 @@ class Norms:
         if self._before is None:
             return is_finite, {}
         now = _values(self._weights)
-        changes = [new - old for new, old in zip(now, self._before, strict=True)]
+        for old, new in zip(self._before, now, strict=True):
+            np.subtract(new, old, out=old)
+        self.last_update = self._before
         return is_finite, {
             "grad_norm": float(whole),
-            "update_norm": norm(changes),
+            "update_norm": norm(self._before),
             "weight_norm": norm(now),
         }
 
@@ -93,8 +106,7 @@ def _square_sum(tensors: list[Any]) -> Any:
 
 
 def _values(weights: list[Any]) -> list[Any]:
-    # A copy: TensorFlow's arrays may show the variable itself.
-    return [ops.convert_to_numpy(weight).copy() for weight in weights]
+    return [ops.convert_to_numpy(weight) for weight in weights]
 
 
 def norm(arrays: list[Any]) -> float:

@@ -12,16 +12,17 @@ from tfpipe.base.named_values import Argument, Arguments
 
 # Of every Keras optimizer.
 COMMON: Arguments = {
-    "weight_decay": Argument(None, float),
-    "clipnorm": Argument(None, float),
-    "clipvalue": Argument(None, float),
-    "global_clipnorm": Argument(None, float),
+    "weight_decay": Argument(None, float, minimum=0),
+    "clipnorm": Argument(None, float, above=0),
+    "clipvalue": Argument(None, float, above=0),
+    "global_clipnorm": Argument(None, float, above=0),
     "use_ema": Argument(False),
-    "ema_momentum": Argument(0.99),
-    "ema_overwrite_frequency": Argument(None, int),
-    "loss_scale_factor": Argument(None, float),
-    "gradient_accumulation_steps": Argument(None, int),
+    "ema_momentum": Argument(0.99, minimum=0, maximum=1),
+    "ema_overwrite_frequency": Argument(None, int, minimum=1),
+    "loss_scale_factor": Argument(None, float, above=0),
+    "gradient_accumulation_steps": Argument(None, int, minimum=2),
 }
+CLIPS = ("clipnorm", "clipvalue", "global_clipnorm")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,15 +57,26 @@ class OptimizerRow:
         return {**COMMON, **own}
 
 
-_ADAM = {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
-_DECAYS = Argument(0.004, float)  # weight_decay where it isn't off by default
-_RMSPROP = {"rho": 0.9, "momentum": 0.0, "epsilon": 1e-7, "centered": False}
+def _share(default: float) -> Argument:
+    return Argument(default, minimum=0, maximum=1)
+
+
+_EPSILON = Argument(1e-7, minimum=0)
+_ADAM = {"beta_1": _share(0.9), "beta_2": _share(0.999), "epsilon": _EPSILON}
+# weight_decay where it isn't off by default
+_DECAYS = Argument(0.004, float, minimum=0)
+_RMSPROP = {
+    "rho": _share(0.9),
+    "momentum": _share(0.0),
+    "epsilon": _EPSILON,
+    "centered": False,
+}
 
 OPTIMIZERS = {
     "sgd": OptimizerRow(
         "keras.optimizers:SGD",
         0.01,
-        {"momentum": 0.0, "nesterov": False},
+        {"momentum": _share(0.0), "nesterov": False},
         "none, 1 with momentum",
         is_checked=True,
     ),
@@ -79,7 +91,7 @@ OPTIMIZERS = {
     "rmsprop_keras2": OptimizerRow(
         "tfpipe.training.keras2:RMSpropKeras2",
         0.001,
-        {"rho": 0.9, "epsilon": 1e-7},
+        {"rho": _share(0.9), "epsilon": _EPSILON},
         "1",
         is_checked=True,
         note="Keras 2.3's rule: epsilon outside the root",
@@ -103,14 +115,17 @@ OPTIMIZERS = {
     "adagrad": OptimizerRow(
         "keras.optimizers:Adagrad",
         0.001,
-        {"initial_accumulator_value": 0.1, "epsilon": 1e-7},
+        {
+            "initial_accumulator_value": Argument(0.1, minimum=0),
+            "epsilon": _EPSILON,
+        },
         "1",
         is_checked=True,
     ),
     "adadelta": OptimizerRow(
         "keras.optimizers:Adadelta",
         0.001,
-        {"rho": 0.95, "epsilon": 1e-7},
+        {"rho": _share(0.95), "epsilon": _EPSILON},
         "2",
         note="its paper's rate is 1.0; at 0.001 it hardly moves",
     ),
@@ -143,7 +158,7 @@ OPTIMIZERS = {
     "lion": OptimizerRow(
         "keras.optimizers:Lion",
         0.001,
-        {"beta_1": 0.9, "beta_2": 0.99},
+        {"beta_1": _share(0.9), "beta_2": _share(0.99)},
         "1",
         is_checked=True,
         note="steps by sign: wants a smaller rate than adam",
@@ -153,10 +168,10 @@ OPTIMIZERS = {
         "keras.optimizers:Muon",
         0.001,
         {
-            "adam_beta_1": 0.9,
-            "adam_beta_2": 0.999,
-            "adam_weight_decay": 0.004,
-            "epsilon": 1e-7,
+            "adam_beta_1": _share(0.9),
+            "adam_beta_2": _share(0.999),
+            "adam_weight_decay": Argument(0.004, minimum=0),
+            "epsilon": _EPSILON,
             "weight_decay": _DECAYS,
             "exclude_layers": Argument(None, list[str]),
             "exclude_embeddings": True,
@@ -164,8 +179,8 @@ OPTIMIZERS = {
             "muon_b": -4.7750,
             "muon_c": 2.0315,
             "adam_lr_ratio": Argument(1, float),
-            "momentum": 0.95,
-            "ns_steps": 5,
+            "momentum": _share(0.95),
+            "ns_steps": Argument(5, minimum=1),
             "nesterov": True,
             "rms_rate": 0.2,
         },
@@ -190,10 +205,40 @@ def parse_args(name: str, texts: Sequence[str]) -> dict[str, Any]:
     """Return the arguments of an optimizer of the table, checked by name and type.
 
     Raises:
-        ValueError: for what its class doesn't take.
+        ValueError: for what its class doesn't take, or what couldn't act.
     """
     accepted = OPTIMIZERS[name].arguments
-    return named_values.parse(texts, accepted, "optimizer_args", name)
+    given = named_values.parse(texts, accepted, "optimizer_args", name)
+    check_together(given, accepted)
+    return given
+
+
+def check_together(given: dict[str, Any], accepted: Arguments) -> None:
+    """Refuse arguments that exclude each other, or do nothing without another.
+
+    Raises:
+        ValueError: naming them.
+    """
+    clips = [name for name in CLIPS if given.get(name) is not None]
+    if len(clips) > 1:
+        raise ValueError(
+            f"optimizer_args must have one way of clipping, got {' and '.join(clips)}; "
+            "leave one out"
+        )
+    needs = {"ema_momentum": "use_ema", "ema_overwrite_frequency": "use_ema"}
+    if "momentum" in accepted and accepted["momentum"].default == 0:
+        needs["nesterov"] = "momentum"
+    for name, other in needs.items():
+        if given.get(name) and not given.get(other):
+            raise ValueError(
+                f"optimizer_args must give {other} for {name}, which does nothing "
+                f"without, got none; add {other} or leave {name} out"
+            )
+    if given.get("use_ema") and given.get("gradient_accumulation_steps"):
+        raise ValueError(
+            "optimizer_args must not have both use_ema and gradient_accumulation_steps"
+            ", got both: Keras would average at every batch; leave one out"
+        )
 
 
 def canonical_args(name: str, texts: Sequence[str]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from typing import Any
 from tfpipe.base import settings
 from tfpipe.base.progress import format_seconds
 from tfpipe.training import catalog, moments, schedules
-from tfpipe.training.config import RunConfig, can_stop
+from tfpipe.training.config import RunConfig, StoppingConfig, can_stop
 from tfpipe.training.optimizers import OPTIMIZERS, describe_row
 from tfpipe.training.position import Position
 
@@ -115,7 +115,13 @@ def describe_early_stopping(config: RunConfig) -> str:
     """Say in one line what early stopping can do in a run."""
     rule, epochs = config.stopping, config.run.epochs
     if rule.early_stopping == "off":
-        return "off"
+        default = StoppingConfig(early_stopping="off")
+        idle = [
+            name
+            for name, value in dataclasses.asdict(rule).items()
+            if value != getattr(default, name)
+        ]
+        return f"off; {' and '.join(idle)} can't act" if idle else "off"
     whose = "Keras 2's" if rule.early_stopping == "keras2" else "Keras's"
     line = (
         f"{whose}, on {rule.monitor} with baseline {rule.baseline:g} and patience "
@@ -176,19 +182,24 @@ def plan_rest(
 def time_left(plan: Plan, step_seconds: float) -> float:
     """Return the seconds that the plan takes at `step_seconds` a step."""
     batches = plan.evaluations * plan.evaluation_steps + plan.probe_steps
-    return (plan.steps + batches * EVALUATION_SHARE) * step_seconds
+    measuring = plan.evaluations * diagnostic_steps(plan.config)
+    return (plan.steps + batches * EVALUATION_SHARE + measuring) * step_seconds
 
 
 def describe_time(plan: Plan, step_seconds: float, now: datetime.datetime) -> list[str]:
     """Return the promise: how long, until when, and two shorter ways if it is long."""
     seconds = time_left(plan, step_seconds)
-    end = now + datetime.timedelta(seconds=seconds)
-    when = f"{end:%H:%M}" if end.date() == now.date() else f"{end:%a %d %b %H:%M}"
     lines = [
         f"{step_seconds:.2f} s a step: {plan.steps:,} steps and {plan.evaluations} "
         f"evaluation{'s' * (plan.evaluations > 1)} take about "
-        f"{format_seconds(seconds)}, until {when}"
+        f"{format_seconds(seconds)}, until {format_end(now, seconds)}"
     ]
+    extra = diagnostic_steps(plan.config) * step_seconds
+    if extra:
+        lines.append(
+            f"--diagnostics={plan.config.run.diagnostics} makes about "
+            f"{format_seconds(extra)} of each evaluation"
+        )
     if seconds > LONG_SECONDS:
         lines.append("shorter looks (Ctrl-C saves this run, its command continues it):")
         lines += [
@@ -196,6 +207,23 @@ def describe_time(plan: Plan, step_seconds: float, now: datetime.datetime) -> li
             for config, cost in shorter_runs(plan, step_seconds)
         ]
     return lines
+
+
+def format_end(now: datetime.datetime, seconds: float) -> str:
+    """Return when `seconds` from now is, with its day where that isn't today."""
+    end = now + datetime.timedelta(seconds=seconds)
+    return f"{end:%H:%M}" if end.date() == now.date() else f"{end:%a %d %b %H:%M}"
+
+
+def diagnostic_steps(config: RunConfig) -> float:
+    """Return what diagnostics take at an evaluation, in training steps of the run.
+
+    Counted in passes over pictures: 256 for the noise, and 64 a few times for the
+    curvature; the Hessian's eigenvalues take two times 20 products over 64, of two and
+    a half steps each. As `diagnostics` does it.
+    """
+    pictures = {"economy": 0, "full": 256 + 64 * 6, "hessian": 256 + 64 * (6 + 100)}
+    return pictures[config.run.diagnostics] / config.data.batch_size
 
 
 def shorter_runs(plan: Plan, step_seconds: float) -> list[tuple[RunConfig, float]]:

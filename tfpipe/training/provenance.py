@@ -1,15 +1,15 @@
 """Everything that config.json says of a run beside its settings."""
 
 import os
+import time
 from importlib import metadata
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from tfpipe.base import machine
 from tfpipe.data.streaming.source import Source
-from tfpipe.training import catalog, models, promise, run_folder
+from tfpipe.training import catalog, devices, models, promise, run_folder
 from tfpipe.training import config as run_config
 from tfpipe.training.config import RunConfig
 
@@ -44,12 +44,13 @@ def collect_facts(
     own = [config.model.model, config.optimizer.optimizer]
     return {
         "format_version": run_folder.FORMAT_VERSION,
+        "began_seconds": round(time.time(), 3),
         "config": run_config.to_json(config),
         "command": promise.train_command(config),
         "optimizer": keras.saving.serialize_keras_object(model.optimizer),
         "precision": precision[0],
         "precision_reason": precision[1],
-        "device": device(),
+        "device": devices.describe(),
         "machine": machine.describe(),
         "versions": _versions(),
         "own_code_sha256": {
@@ -91,17 +92,6 @@ def add_session(
     sessions = [*begun.get("sessions", []), {"from_step": step, **lost, **session}]
     changed = {"config": now["config"], "command": now["command"]}
     return {**begun, **changed, "sessions": sessions}
-
-
-def device() -> str:
-    """Name what the run computes on."""
-    gpus = tf.config.list_physical_devices("GPU")
-    return f"{len(gpus)} GPU" if gpus else machine.cpu_model()
-
-
-def has_gpu() -> bool:
-    """Tell whether TensorFlow computes on a GPU."""
-    return bool(tf.config.list_physical_devices("GPU"))
 
 
 def _versions() -> dict[str, str]:

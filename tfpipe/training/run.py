@@ -24,10 +24,13 @@ from tfpipe.data.streaming.source import Source
 from tfpipe.training import (
     catalog,
     determinism,
+    devices,
+    diagnostics,
     evaluations,
     measure,
     models,
     moments,
+    outcome,
     precision,
     promise,
     provenance,
@@ -39,12 +42,14 @@ from tfpipe.training import (
 )
 from tfpipe.training.clocks import Clocks
 from tfpipe.training.config import RunConfig
+from tfpipe.training.diagnostics import Diagnostics
 from tfpipe.training.evaluations import Evaluator
 from tfpipe.training.measure import Evaluation
 from tfpipe.training.norms import EVERY, Norms
 from tfpipe.training.position import Position
 from tfpipe.training.record_checks import check_records
 from tfpipe.training.run_folder import RunRecord
+from tfpipe.training.surface import describe_surface
 from tfpipe.training.writer import RunWriter
 
 Say = Callable[[str], None]
@@ -149,6 +154,7 @@ class _Run:
                 signals.raise_received,
             )
             self.clocks.switch("other")
+            self.diagnostics = self._build_diagnostics()
             try:
                 self._go()
             except KeyboardInterrupt:
@@ -161,17 +167,47 @@ class _Run:
             except BaseException as error:
                 reason = f"{type(error).__name__}: {error}"
                 self.writer.write_status("failed", self.position, reason)
+                self.writer.end_events("failed", len(self.val_ids))
                 raise
             finally:
                 self.writer.close()
 
     # Preparing
 
+    def _build_diagnostics(self) -> Diagnostics | None:
+        """Return what measures noise and curvature, None where nobody asked for it."""
+        config, kind = self.config, self.config.run.diagnostics
+        if kind == "economy":
+            return None
+        copy = models.build_model(
+            config.model,
+            config.data.image_size,
+            len(self.class_names),
+            seed=config.run.seed,
+        )
+        ids = self.train_ids[: diagnostics.NOISE_EXAMPLES]
+        batches = list(self.batches.dataset(ids))
+        pictures, labels = (
+            np.concatenate(parts) for parts in zip(*batches, strict=True)
+        )
+        # Of the copy, which has the weights that the run began with.
+        start = [keras.ops.convert_to_numpy(v).copy() for v in copy.trainable_variables]
+        return Diagnostics(
+            self.model,
+            copy,
+            pictures,
+            labels,
+            start,
+            seed=config.run.seed,
+            has_hessian=kind == "hessian",
+        )
+
     def _build(self, callbacks: Sequence[Any]) -> None:
         config = self.config
+        devices.set_up()
         determinism.set_up(config.run.determinism)
         self.precision = precision.resolve_precision(
-            config.model.precision, config.model.model, on_gpu=provenance.has_gpu()
+            config.model.precision, config.model.model, on_gpu=bool(devices.gpus())
         )
         self.model = models.build_model(
             config.model,
@@ -230,6 +266,7 @@ class _Run:
                 record.facts, facts, self.position.step, lost
             )
             files.write_json(self.folder / run_folder.CONFIG, facts)
+        self.facts = facts
         self.say(f"run {self.folder}")
         stored = self.source.storing.image_size
         for line in promise.describe_run(self.config, facts, len(self.val_ids), stored):
@@ -244,7 +281,7 @@ class _Run:
         position = self.position
         self.writer.write_status("running", position)
         with self.clocks.running("log"):
-            self.writer.open_events()
+            self.writer.open_events(self.config, self.facts)
         self.model.stop_training = False
         with self.clocks.running("callbacks"):
             self.callbacks.on_train_begin()
@@ -259,6 +296,7 @@ class _Run:
         status = position.ended or "done"
         with self.clocks.running("log"):
             self.writer.draw(is_last=True)
+            self.writer.end_events(status, len(self.val_ids))
         if status != "diverged" and "last" in self.config.run.keep:
             self._save_model(run_folder.LAST_MODEL)
         is_cut = status == "done" and self._is_cut()
@@ -267,6 +305,13 @@ class _Run:
         )
         why = f" ({position.reason})" if position.reason else ""
         self.say(f"{status.replace('_', ' ')}{why}")
+        for line in outcome.describe(
+            self.writer.full_lines(),
+            self.writer.majority,
+            len(self.val_ids),
+            self.clocks.read(),
+        ):
+            self.say(f"  {line}")
         self.say(f"curves: {self.folder / run_folder.PLOTS}")
         logdir = self.config.run.runs_dir
         self.say(f"TensorBoard: {promise.tensorboard_command(logdir)}")
@@ -334,10 +379,7 @@ class _Run:
                 if position.ended:
                     return
                 self._promise(seconds)
-                progress.advance(
-                    note=f"loss {position.loss_sum / position.num_examples:.4f} "
-                    f"accuracy {position.num_correct / position.num_examples:.4f}"
-                )
+                progress.advance(note=self._note())
                 self.signals.raise_received()
                 if self.model.stop_training:
                     return
@@ -346,6 +388,29 @@ class _Run:
                     if position.ended:
                         return
                     saved = time.monotonic()
+
+    def _note(self) -> str:
+        """Say how the epoch goes, how fast, and when the run will have ended."""
+        position = self.position
+        note = (
+            f"loss {position.loss_sum / position.num_examples:.4f} "
+            f"accuracy {position.num_correct / position.num_examples:.4f}"
+        )
+        if not self.clock.num_examples:
+            return note
+        rate = self.clock.rate
+        seconds = promise.time_left(self._plan(), self.config.data.batch_size / rate)
+        end = promise.format_end(datetime.datetime.now(), seconds)
+        return f"{note}, {rate:,.3g} images/s, run until {end}"
+
+    def _plan(self) -> promise.Plan:
+        return promise.plan_rest(
+            self.config,
+            self.position,
+            steps_per_epoch=self.steps_per_epoch,
+            evaluation_steps=self.evaluator.num_batches("full"),
+            probe_steps=self.evaluator.num_batches("probe"),
+        )
 
     def _probe(self) -> None:
         """Take a quick look where one is due; an epoch's end has a full evaluation."""
@@ -368,7 +433,9 @@ class _Run:
             number, every = position.step + 1, EVERY[self.config.run.diagnostics]
             self.norms.begin_step(is_measured=number == 1 or number % every == 0)
         logs = self.model.train_on_batch(
-            pictures, labels, class_weight=self.class_weights, return_dict=True
+            *map(devices.as_input, (pictures, labels)),
+            class_weight=self.class_weights,
+            return_dict=True,
         )
         with clocks.running("diagnostics"):
             is_finite, norms = self.norms.end_step()
@@ -403,15 +470,10 @@ class _Run:
             return
         self.measured.append(seconds)
         if len(self.measured) == 5:
-            plan = promise.plan_rest(
-                self.config,
-                self.position,
-                steps_per_epoch=self.steps_per_epoch,
-                evaluation_steps=self.evaluator.num_batches("full"),
-                probe_steps=self.evaluator.num_batches("probe"),
-            )
             typical = float(np.median(self.measured[2:]))
-            for line in promise.describe_time(plan, typical, datetime.datetime.now()):
+            for line in promise.describe_time(
+                self._plan(), typical, datetime.datetime.now()
+            ):
                 self.say(line)
 
     def _finish_epoch(self) -> None:
@@ -422,6 +484,9 @@ class _Run:
         if not math.isfinite(evaluation.loss):
             self._diverge("val_loss")
             return
+        if self.diagnostics:
+            with self.clocks.running("diagnostics"):
+                found |= self.diagnostics.measure(self.norms.last_update)
         line = self._write_evaluation(found)
         self._say_evaluation(line, evaluation)
         if evaluation.accuracy > position.best_val_accuracy:
@@ -496,6 +561,9 @@ class _Run:
             f"epoch {self.position.epoch + 1}/{self.config.run.epochs}: "
             f"{', '.join(numbers)}, {train} + {evaluating} evaluation"
         )
+        surface = describe_surface(line)
+        if surface:
+            self.say(f"  {surface}")
         collapse = measure.describe_collapse(evaluation, self.class_names)
         if collapse and self.advised:
             self.say(f"  {collapse.partition(':')[0]}, as before")

@@ -19,13 +19,16 @@ METRICS, STEPS = "metrics.jsonl", "steps.jsonl"
 PREDICTIONS, CHECKPOINT, PLOTS = "predictions", "checkpoint", "plots"
 BEST_MODEL, LAST_MODEL, EXPORT = "best.keras", "last.keras", "export.json"
 EVENTS = ("train", "validation", "test")
+SESSION = "."
+"""Where TensorBoard finds a run's row of its HParams table."""
+EVENT_FILES = "events.out.tfevents.*"
 # All that a run writes: what starting again may remove, and nothing else.
 OWN_FILES = (CONFIG, STATUS, SUMMARY, METRICS, STEPS, BEST_MODEL, LAST_MODEL, EXPORT)
 OWN_PATTERNS = {
     PREDICTIONS: ("step-*.npz*",),
     CHECKPOINT: ("step-*",),
     PLOTS: ("accuracy.png*", "loss.png*"),
-    **dict.fromkeys(EVENTS, ("events.out.tfevents.*",)),
+    **dict.fromkeys((*EVENTS, SESSION), (EVENT_FILES,)),
 }
 # What stands in a folder whose run was stopped before its first config.json.
 FIRST_FILES = {
@@ -184,8 +187,9 @@ def clear(folder: Path) -> None:
         for pattern in patterns:
             for path in (folder / name).glob(pattern):
                 path.unlink()
-        with contextlib.suppress(OSError):  # absent, or not the run's alone
-            (folder / name).rmdir()
+        if name != SESSION:
+            with contextlib.suppress(OSError):  # absent, or not the run's alone
+                (folder / name).rmdir()
     for own in reversed(OWN_FILES):
         for name in (*files.aside_names(own), own):
             (folder / name).unlink(missing_ok=True)

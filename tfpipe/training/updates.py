@@ -154,6 +154,7 @@ def build_optimizer(config: OptimizerConfig, num_batches: int) -> Any:
         given = named_values.parse(
             config.optimizer_args, accepted, "optimizer_args", name
         )
+        optimizers.check_together(given, accepted)
     else:
         kind = load_own(optimizers.OPTIMIZERS[name].class_path)
         given = optimizers.parse_args(name, config.optimizer_args)

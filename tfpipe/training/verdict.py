@@ -26,6 +26,11 @@ class Clock:
     waiting_seconds: float = 0.0
     step_seconds: float = 0.0
 
+    @property
+    def rate(self) -> float:
+        """Images/s of training, waiting for input included; of steps that count."""
+        return self.num_examples / (self.waiting_seconds + self.step_seconds)
+
     def add(self, num_examples: int, waiting: float, step: float) -> None:
         """Count one step."""
         self.num_steps += 1

@@ -9,7 +9,8 @@ from typing import Any
 import keras
 
 from tfpipe.base import files
-from tfpipe.training import curves, events, export, run_folder, state
+from tfpipe.training import curves, events, export, outcome, run_folder, state
+from tfpipe.training.config import RunConfig
 from tfpipe.training.position import Position
 from tfpipe.training.run_folder import RunRecord
 
@@ -29,7 +30,7 @@ class RunWriter:
         # Made before the first step, so that a model that can't be saved is refused
         # then, and not after an epoch.
         self.copy = export.copy_model(model)
-        self._events: events.EventWriters | None = None
+        self._events: events.RunEvents | None = None
         self._drawn = -math.inf
 
     def begin(
@@ -105,9 +106,20 @@ class RunWriter:
         seconds = steps.stat().st_mtime - begun if num_steps else 0
         return {"lost_steps": num_steps, "lost_seconds": round(max(0, seconds), 3)}
 
-    def open_events(self) -> None:
+    def open_events(self, config: RunConfig, facts: dict[str, Any]) -> None:
         """Start TensorBoard's files, derived from the lines that stand."""
-        self._events = events.EventWriters(self.folder)
+        self._events = events.RunEvents(self.folder, config, facts)
+
+    def end_events(self, status: str, num_validation: int) -> None:
+        """Close the run's row of TensorBoard's HParams table."""
+        numbers = outcome.summarise(self.full_lines(), self.majority, num_validation)
+        if self._events:
+            self._events.end_session(status, numbers)
+
+    def full_lines(self) -> list[dict[str, Any]]:
+        """Return the lines of metrics.jsonl that are of all of validation."""
+        lines = files.read_json_lines(self.folder / run_folder.METRICS)
+        return [line for line in lines if line["kind"] == "full"]
 
     def write_step(self, line: dict[str, Any]) -> None:
         """Append a line to steps.jsonl, and show it in TensorBoard."""
@@ -160,10 +172,8 @@ class RunWriter:
         if not is_last and now - self._drawn < DRAW_SECONDS:
             return
         self._drawn = now
-        lines = files.read_json_lines(self.folder / run_folder.METRICS)
-        lines = [line for line in lines if line["kind"] == "full"]
         plots = self.folder / run_folder.PLOTS
-        curves.draw_run(lines, plots, self.folder.name, self.majority)
+        curves.draw_run(self.full_lines(), plots, self.folder.name, self.majority)
 
     def close(self) -> None:
         """Close TensorBoard's files."""

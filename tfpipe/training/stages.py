@@ -35,6 +35,8 @@ class Thresholds:
 
 
 DEFAULT = Thresholds()
+TARGETS = tuple(tenth / 10 for tenth in range(1, 10))
+"""Shares of the way from the majority share to an accuracy of 1."""
 LETTERS = {
     "diverged": "X",
     "collapsed": "C",
@@ -97,6 +99,17 @@ def is_unconfirmed(evaluations: Sequence[Line], threshold: float) -> bool:
     """
     above = [evaluation["val_accuracy"] > threshold for evaluation in evaluations]
     return above[-1:] == [True] and above[-2:-1] != [True]
+
+
+def target(share: float, majority_share: float) -> float:
+    """Return the accuracy that is `share` of the way from the majority share to 1."""
+    return majority_share + share * (1 - majority_share)
+
+
+def first_reach(evaluations: Sequence[Line], accuracy: float) -> Line | None:
+    """Return the first evaluation at or above an accuracy, None where there is none."""
+    reached = (line for line in evaluations if line["val_accuracy"] >= accuracy)
+    return next(reached, None)
 
 
 def label_stages(

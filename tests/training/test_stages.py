@@ -3,8 +3,8 @@ import math
 import pytest
 
 from tests.comparison.conftest import NOTEBOOK
-from tfpipe.comparison import stages
-from tfpipe.comparison.stages import Escape
+from tfpipe.training import stages
+from tfpipe.training.stages import Escape
 
 NOTEBOOK_THRESHOLD = stages.escape_threshold(3188 / 6250, 6250)
 

@@ -1,0 +1,151 @@
+"""What a range test says of made losses, and a whole test on small records."""
+
+import hashlib
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tfpipe.training import rate_range
+from tfpipe.training.config import RunConfig
+from tfpipe.training.run import train
+
+
+def run_binary(module, *words):
+    done = subprocess.run(
+        [sys.executable, "-m", module, *words], capture_output=True, text=True
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+RATES = np.geomspace(1e-7, 10, 100)
+
+
+def noise(scale=0.01):
+    return np.random.default_rng(0).normal(scale=scale, size=100)
+
+
+def test_smoothing_has_no_bias():
+    assert rate_range.smooth([2.0] * 5) == pytest.approx([2.0] * 5)
+    # By hand: (0.9 x 1 + 1 x 4) / (0.9 + 1).
+    assert rate_range.smooth([1.0, 4.0])[1] == pytest.approx(4.9 / 1.9)
+
+
+def test_a_fall_and_a_rise():
+    logs = np.log10(RATES)
+    fall = 0.4 / (1 + np.exp(-4 * (logs + 3.5)))
+    rise = np.where(logs > -1.5, 3 * (logs + 1.5), 0)
+    found = rate_range.find_range(RATES, 0.7 - fall + rise + noise())
+    assert not found.is_plateau
+    assert 1e-4 < found.steepest < 2e-3
+    assert 1e-2 < found.largest_stable < 1e-1
+    assert found.low < found.steepest <= found.high < found.largest_stable
+    text = "\n".join(rate_range.describe_range(found))
+    assert "the loss fell fastest at" in text
+
+
+def test_a_plateau_says_only_what_is_too_large():
+    rise = np.where(RATES > 1e-3, 5 * (np.log10(RATES) + 3), 0)
+    found = rate_range.find_range(RATES, 0.693 + rise + noise())
+    assert found.is_plateau
+    assert 3e-4 < found.largest_stable < 3e-3
+    assert "plateau" in rate_range.describe_range(found)[0]
+    assert found.high < found.largest_stable
+
+
+def test_a_loss_that_is_not_finite_is_the_end():
+    losses = np.where(RATES > 1e-2, np.nan, 0.693) + noise()
+    found = rate_range.find_range(RATES, losses)
+    assert 3e-3 < found.largest_stable <= 1e-2
+
+
+def test_rates_that_never_were_too_large_are_said():
+    found = rate_range.find_range(RATES, 0.693 + noise())
+    assert found.largest_stable is None
+    assert "no rate up to 1.0e+01 was too large" in rate_range.describe_range(found)[1]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "rates"),
+    [
+        (1e-5, 1e-3, ["1e-5", "3e-5", "1e-4", "3e-4", "1e-3"]),
+        (2e-5, 2.9e-5, ["2e-05", "3e-05"]),
+    ],
+)
+def test_rates_to_compare(low, high, rates):
+    found = rate_range.find_range(RATES, 0.693 + noise())
+    found = rate_range.dataclasses.replace(found, low=low, high=high)
+    assert rate_range.suggest_rates(found) == rates
+
+
+def small(records_dir, tmp_path):
+    return [
+        f"--records_dir={records_dir}",
+        f"--runs_dir={tmp_path / 'runs'}",
+    ]
+
+
+def test_from_fresh_weights_it_draws_its_picture(records_dir, tmp_path):
+    flags = ["--model=small_cnn", "--image_size=16", "--batch_size=8", "--steps=40"]
+    code, output, errors = run_binary(
+        "tfpipe.find_lr", "--optimizer=sgd", *flags, *small(records_dir, tmp_path)
+    )
+    assert code == 0, errors
+    assert "worth a try: " in output
+    assert (
+        "compare: python -m tfpipe.compare --optimizers=sgd --learning_rates=" in output
+    )
+    [picture] = (tmp_path / "runs" / "find_lr").glob("*.png")
+    numbers = json.loads(picture.with_suffix(".json").read_text())
+    assert numbers["rates"][0] == pytest.approx(1e-7)
+    assert len(numbers["rates"]) == len(numbers["losses"])
+
+
+def digest(folder):
+    found = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        found.update(path.name.encode() + path.read_bytes())
+    return found.hexdigest()
+
+
+@pytest.mark.parametrize("schedule", ["keras2_decay", "constant"])
+def test_from_a_run_it_leaves_the_run_as_it_was(records_dir, tmp_path, schedule):
+    run = train(
+        RunConfig.of(
+            records_dir=str(records_dir),
+            runs_dir=str(tmp_path / "runs"),
+            model="small_cnn",
+            image_size=16,
+            batch_size=8,
+            epochs=1,
+            optimizer="adam",
+            schedule=schedule,
+        ),
+        say=lambda line: None,
+    )
+    before = digest(run.folder)
+    flags = ["--steps=20", f"--runs_dir={tmp_path / 'runs'}"]
+    code, output, errors = run_binary(
+        "tfpipe.find_lr", f"--from_run={run.folder}", *flags
+    )
+    assert code == 0, errors
+    assert f"adam, small_cnn at 16 px, from {run.folder}" in output
+    assert digest(run.folder) == before
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--learning_rate=1e-3", "learning_rate must be left out of a range test"),
+        ("--max_rate=1e-9", "max_rate must be above min_rate"),
+        ("--steps=3", "steps must be a whole number of at least 20"),
+        ("--from_run=/nowhere", "run folder must hold config.json, got /nowhere"),
+    ],
+)
+def test_bad_input_is_one_line(flag, message):
+    code, output, errors = run_binary("tfpipe.find_lr", flag)
+    assert (code, output) == (2, "")
+    assert errors.startswith(f"error: {message}")
+    assert errors.count("\n") == 1

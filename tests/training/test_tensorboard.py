@@ -1,0 +1,138 @@
+"""What TensorBoard shows of runs: asked over HTTP on loopback."""
+
+import contextlib
+import json
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+
+from tfpipe.training.config import RunConfig
+from tfpipe.training.run import train
+
+
+@contextlib.contextmanager
+def serve(logdir):
+    """Start TensorBoard; give a function that asks it for JSON."""
+    flags = ["--logdir", str(logdir), "--host", "127.0.0.1", "--port", "0"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tensorboard.main", *flags, "--load_fast=false"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        for line in process.stderr:
+            found = re.search(r"http://127\.0\.0\.1:(\d+)/", line)
+            if found:
+                break
+        root = f"http://127.0.0.1:{found[1]}/data/plugin/"
+
+        def ask(path, body=None):
+            data = None if body is None else json.dumps(body).encode()
+            headers = {"Content-Type": "application/json"} if data else {}
+            request = urllib.request.Request(root + path, data, headers)
+            with urllib.request.urlopen(request, timeout=30) as reply:
+                return json.load(reply)
+
+        for _ in range(100):  # it loads the runs behind its back
+            if len(ask("scalars/tags")) >= 9:
+                break
+            time.sleep(0.2)
+        yield ask
+    finally:
+        process.terminate()
+        process.wait()
+        process.stderr.close()
+
+
+@pytest.mark.slow
+def test_a_running_tensorboard_shows_curves_and_a_row_a_configuration(
+    records_dir, tmp_path
+):
+    config = RunConfig.of(
+        records_dir=str(records_dir),
+        runs_dir=str(tmp_path / "runs"),
+        model="small_cnn",
+        image_size=16,
+        batch_size=8,
+        epochs=2,
+        learning_rate=1e-3,
+    )
+    runs = [
+        train(run, say=lambda line: None)
+        for run in (config, config.replace(seed=1), config.replace(optimizer="adam"))
+    ]
+    with serve(tmp_path / "runs") as ask:
+        tags = ask("scalars/tags")
+        first = runs[0].name
+        assert set(tags) == {
+            name + part
+            for name in (r.name for r in runs)
+            for part in ("", "/train", "/validation")
+        }
+        assert "epoch_accuracy" in tags[f"{first}/validation"]
+        points = ask(f"scalars/scalars?run={first}/validation&tag=epoch_accuracy")
+        values = [value for _, _, value in points]
+        assert values == pytest.approx([e["val_accuracy"] for e in runs[0].evaluations])
+        points = ask(f"scalars/scalars?run={first}/train&tag=batch_loss")
+        assert [step for _, step, _ in points] == list(range(1, 11))
+
+        experiment = ask("hparams/experiment", {"experimentName": ""})
+        kinds = {info["name"]: info["type"] for info in experiment["hparamInfos"]}
+        assert kinds["learning_rate"] == "DATA_TYPE_FLOAT64"
+        assert kinds["optimizer_args"] == "DATA_TYPE_STRING"
+        assert "seed" not in kinds
+        groups = ask(
+            "hparams/session_groups",
+            {
+                "experimentName": "",
+                "allowedStatuses": ["STATUS_SUCCESS"],
+                "colParams": [],
+                "aggregationType": "AGGREGATION_AVG",
+                "startIndex": 0,
+                "sliceSize": 10,
+            },
+        )["sessionGroups"]
+        rows = {group["hparams"]["optimizer"]: group for group in groups}
+        assert set(rows) == {"rmsprop", "adam"}
+        assert len(rows["rmsprop"]["sessions"]) == 2
+        metrics = {
+            value["name"]["tag"]: value["value"]
+            for value in rows["rmsprop"]["metricValues"]
+        }
+        best = [max(e["val_accuracy"] for e in run.evaluations) for run in runs[:2]]
+        assert metrics["summary/best_val_accuracy"] == pytest.approx(sum(best) / 2)
+        assert metrics["summary/diverged"] == 0
+
+
+def test_a_session_of_the_hparams_table(records_dir, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.plugins.hparams import metadata
+
+    config = RunConfig.of(
+        records_dir=str(records_dir),
+        runs_dir=str(tmp_path / "runs"),
+        model="small_cnn",
+        image_size=16,
+        batch_size=8,
+        epochs=1,
+        optimizer="sgd",
+        learning_rate=1e30,
+    )
+    record = train(config, say=lambda line: None)
+    assert record.status["status"] == "diverged"
+    events = EventAccumulator(str(record.folder), size_guidance={"tensors": 0})
+    events.Reload()
+    content = events.SummaryMetadata(
+        metadata.SESSION_START_INFO_TAG
+    ).plugin_data.content
+    row = metadata.parse_session_start_info_plugin_data(content)
+    assert row.hparams["optimizer"].string_value == "sgd"
+    assert row.hparams["learning_rate"].number_value == 1e30
+    content = events.SummaryMetadata(metadata.SESSION_END_INFO_TAG).plugin_data.content
+    assert metadata.parse_session_end_info_plugin_data(content).status == 2  # failure
+    [diverged] = events.Tensors("summary/diverged")
+    assert diverged.tensor_proto.float_val[0] == 1

@@ -1,0 +1,35 @@
+"""python -m tfpipe.find_lr --optimizer=adam
+
+Test learning rates in a hundred steps, each at a larger rate, and say which are worth a
+try: from where the loss falls to the largest that is stable. Where it never falls, a
+plateau, only the largest stable rate is known, and that is said.
+
+Steps are taken from fresh weights, or with --from_run=runs/RUN from where that run
+stands. Model and optimizer are thrown away; no run is changed. The picture and its
+numbers go to find_lr/ below --runs_dir.
+"""
+
+from tfpipe import cli
+from tfpipe.base.quiet import hidden_stderr
+from tfpipe.data.manifest import read_manifest
+from tfpipe.training import range_config, rate_range
+from tfpipe.training.range_config import FindConfig
+from tfpipe.training.record_checks import check_records
+
+
+def work(config: FindConfig) -> int:
+    """Test rates, and print commands that go on from there."""
+    run = range_config.run_of(config)
+    check_records(run, read_manifest(run.data.records_dir))
+    with hidden_stderr():
+        from tfpipe.training.range_test import find_rate
+    found = find_rate(config)
+    rates = ",".join(rate_range.suggest_rates(found))
+    flags = [f"--optimizers={run.optimizer.optimizer}", f"--learning_rates={rates}"]
+    flags += [f"--image_size={run.data.image_size}", f"--model={run.model.model}"]
+    print(f"compare: python -m tfpipe.compare {' '.join(flags)}")
+    return cli.EXIT_OK
+
+
+if __name__ == "__main__":
+    cli.run_binary(__doc__, FindConfig, work)

@@ -1,0 +1,127 @@
+"""What a learning rate range test tests. Keras isn't loaded."""
+
+import dataclasses
+from pathlib import Path
+
+from tfpipe.base.settings import setting
+from tfpipe.training import run_folder
+from tfpipe.training.config import DataConfig, Group, ModelConfig, OptimizerConfig
+from tfpipe.training.config import RunConfig as Run
+from tfpipe.training.optimizers import OPTIMIZERS
+
+FOLDER = "find_lr"
+"""Below runs_dir, where pictures of range tests go."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RangeSettings(Group):
+    """Which rates, for how many steps, from where."""
+
+    min_rate: float = setting(1e-7, "The first rate.", front=True)
+    max_rate: float = setting(10.0, "The last rate, unless the loss grows.", front=True)
+    steps: int = setting(100, "Steps, each at a larger rate.", minimum=20, front=True)
+    from_run: str = setting(
+        "",
+        "A run folder: go on from its last checkpoint, with its settings; empty: from "
+        "fresh weights.",
+        front=True,
+    )
+    seed: int = setting(0, "Root of initial weights and order.", minimum=0)
+    runs_dir: str = setting("runs", f"Folder whose {FOLDER} gets the picture.")
+
+    def __post_init__(self) -> None:
+        """Refuse wrong values."""
+        super().__post_init__()
+        if not 0 < self.min_rate < self.max_rate:
+            raise ValueError(
+                f"max_rate must be above min_rate, and both above 0, got "
+                f"{self.min_rate:g} to {self.max_rate:g}"
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FindConfig:
+    """A learning rate range test."""
+
+    range: RangeSettings = dataclasses.field(default_factory=RangeSettings)
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
+    optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
+
+    def __post_init__(self) -> None:
+        """Refuse what a range test sets itself, and own settings beside a run's."""
+        default = OptimizerConfig()
+        for name in ("learning_rate", "schedule", "schedule_args", "decay"):
+            value = getattr(self.optimizer, name)
+            if value != getattr(default, name):
+                raise ValueError(
+                    f"{name} must be left out of a range test, which sets the rate "
+                    f"itself, got {value}"
+                )
+        if not self.range.from_run:
+            return
+        for group in ("data", "model", "optimizer"):
+            mine = getattr(self, group)
+            for field in dataclasses.fields(mine):
+                value = getattr(mine, field.name)
+                if field.metadata["identity"] and value != field.default:
+                    raise ValueError(
+                        f"{field.name} must be left out with from_run, whose settings "
+                        f"are taken, got {value}"
+                    )
+
+
+def run_of(config: FindConfig) -> Run:
+    """Return the run that is tested, at a constant rate.
+
+    Raises:
+        ValueError: where `from_run` is no run.
+    """
+    if config.range.from_run:
+        record = run_folder.read_run(Path(config.range.from_run))
+        run = record.config
+        data = dataclasses.replace(run.data, records_dir=_records_dir(config, run))
+        run = dataclasses.replace(run, data=data)
+    else:
+        run = Run.of(seed=config.range.seed)
+        run = dataclasses.replace(
+            run, data=config.data, model=config.model, optimizer=config.optimizer
+        )
+    return run.replace(
+        schedule="constant",
+        schedule_args=(),
+        decay=0.0,
+        faithful=False,
+        overwrite=False,
+    )
+
+
+def _records_dir(config: FindConfig, run: Run) -> str:
+    asked, default = config.data.records_dir, DataConfig().records_dir
+    return asked if asked != default else run.data.records_dir
+
+
+def describe_start(config: FindConfig, run: Run) -> str:
+    """Return what is tested, for the picture and the terminal."""
+    name = run.optimizer.optimizer
+    where = config.range.from_run or "fresh weights"
+    arguments = "".join(f" {text}" for text in run.optimizer.optimizer_args)
+    size = run.data.image_size
+    return f"{name}{arguments}, {run.model.model} at {size} px, from {where}"
+
+
+def picture_path(config: FindConfig, run: Run) -> Path:
+    """Return where the picture goes; its numbers go beside it as JSON."""
+    name = run.optimizer.optimizer.replace(":", "-")
+    words = [name, *run.optimizer.optimizer_args, run.model.model.replace(":", "-")]
+    words.append(str(run.data.image_size))
+    if config.range.from_run:
+        words.append(Path(config.range.from_run).resolve().name)
+    text = "-".join(words)[:100]
+    return Path(config.range.runs_dir) / FOLDER / f"{text}.png"
+
+
+def default_rate(run: Run) -> float | None:
+    """Return Keras's default rate for the optimizer, None for a person's own."""
+    row = OPTIMIZERS.get(run.optimizer.optimizer)
+    return row.default_rate if row else None

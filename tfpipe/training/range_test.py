@@ -1,0 +1,190 @@
+"""Test learning rates: steps at growing rates with a model that is thrown away."""
+
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfpipe.base import files
+from tfpipe.base.progress import Progress
+from tfpipe.data.streaming.augment import Augmentation
+from tfpipe.data.streaming.pipeline import Batches
+from tfpipe.data.streaming.source import Source
+from tfpipe.training import (
+    determinism,
+    devices,
+    models,
+    precision,
+    range_config,
+    rate_range,
+    run_folder,
+    state,
+    updates,
+)
+from tfpipe.training.config import RunConfig
+from tfpipe.training.position import Position
+from tfpipe.training.range_config import FindConfig
+from tfpipe.training.rate_range import RateRange
+from tfpipe.training.record_checks import check_records
+
+GROWN = 4.0
+"""Times the loss at the start above which a test is over."""
+
+
+def find_rate(config: FindConfig, say: Callable[[str], None] = print) -> RateRange:
+    """Run a range test; write its picture and its numbers.
+
+    Args:
+        config: what is tested.
+        say: takes the lines meant for people.
+
+    Raises:
+        ValueError: for records, a run or a checkpoint that don't fit.
+    """
+    run = range_config.run_of(config)
+    source = Source(
+        run.data.records_dir,
+        fetch=run.data.fetch,
+        validation_split=run.data.validation_split,
+        split_seed=run.data.split_seed,
+    )
+    check_records(run, source.manifest)
+    title = range_config.describe_start(config, run)
+    say(f"range test of {title}")
+    model, position = _build(config, run, source.num_classes)
+    weights = updates.class_weights(
+        run.optimizer.class_weight, source.splits["train"].class_counts
+    )
+    rates, losses = _step(config, run, source, model, position, weights)
+    found = rate_range.find_range(rates, losses)
+    path = range_config.picture_path(config, run)
+    rate_range.draw_range(found, path, title)
+    files.write_json(
+        path.with_suffix(".json"),
+        {
+            "test": title,
+            "rates": list(rates),
+            "losses": [loss if math.isfinite(loss) else None for loss in losses],
+            "start": found.start,
+            "noise": found.noise,
+            "largest_stable": found.largest_stable,
+            "steepest": found.steepest,
+            "low": found.low,
+            "high": found.high,
+        },
+    )
+    for line in rate_range.describe_range(found):
+        say(f"  {line}")
+    default = range_config.default_rate(run)
+    if default:
+        say(f"  Keras's default for {run.optimizer.optimizer} is {default:g}")
+    say(f"picture: {path}")
+    return found
+
+
+def _build(
+    config: FindConfig, run: RunConfig, num_classes: int
+) -> tuple[keras.Model, Position]:
+    devices.set_up()
+    determinism.set_up(run.run.determinism)
+    record = None
+    if config.range.from_run:
+        record = run_folder.read_run(Path(config.range.from_run))
+    chosen, _ = precision.resolve_precision(
+        record.facts["precision"] if record else run.model.precision,
+        run.model.model,
+        on_gpu=bool(devices.gpus()),
+    )
+    model = models.build_model(
+        run.model,
+        run.data.image_size,
+        num_classes,
+        seed=run.run.seed,
+        precision=chosen,
+    )
+    optimizer = updates.build_optimizer(run.optimizer, config.range.steps)
+    optimizer.build(model.trainable_variables)
+    model.compile(
+        optimizer=optimizer,
+        loss="categorical_crossentropy",
+        metrics=["accuracy"],
+        jit_compile=determinism.may_compile(run.run.determinism),
+    )
+    if not record:
+        return model, Position()
+    stored = updates.build_optimizer(record.config.optimizer, config.range.steps)
+    stored.build(model.trainable_variables)
+    folder = record.folder / run_folder.CHECKPOINT
+    position, _ = state.load_state(folder, [*model.variables, *stored.variables])
+    if position.step == 0:
+        raise ValueError(
+            f"{record.folder} must hold a checkpoint to start from, got none; leave "
+            "from_run out"
+        )
+    for mine, theirs in zip(_state_of(optimizer), _state_of(stored), strict=True):
+        mine.assign(theirs)
+    return model, position
+
+
+def _step(
+    config: FindConfig,
+    run: RunConfig,
+    source: Source,
+    model: keras.Model,
+    position: Position,
+    class_weights: dict[int, float] | None,
+) -> tuple[list[float], list[float]]:
+    """Take steps at growing rates.
+
+    Returns:
+        The rates, and the loss of the batch behind the update at each.
+    """
+    settings = config.range
+    rates = np.geomspace(settings.min_rate, settings.max_rate, settings.steps)
+    batches = _batches(run, source, position)
+    losses: list[float] = []
+    with Progress("range test", len(rates), "steps") as progress:
+        for rate in (*rates, rates[-1]):
+            pictures, labels = next(batches)
+            model.optimizer.learning_rate = float(rate)
+            logs = model.train_on_batch(
+                *map(devices.as_input, (pictures, labels)),
+                class_weight=class_weights,
+                return_dict=True,
+            )
+            losses.append(float(logs["loss"]))
+            progress.advance(note=f"rate {rate:.1e} loss {losses[-1]:.4f}")
+            start = float(np.mean(losses[:10]))
+            if not losses[-1] <= GROWN * start:  # nor NaN
+                break
+    # What an update did shows in the batch behind it.
+    return [float(rate) for rate in rates[: len(losses) - 1]], losses[1:]
+
+
+def _batches(
+    run: RunConfig, source: Source, position: Position
+) -> Iterator[tuple[Any, Any]]:
+    """Yield train batches from a position on, epoch after epoch."""
+    train_ids = source.split_ids("train", run.data.train_examples)
+    batches = Batches(
+        source,
+        image_size=run.data.image_size,
+        batch_size=run.data.batch_size,
+        resize=run.data.resize,
+        augmentation=Augmentation(kinds=run.data.augment, seed=run.run.seed),
+    )
+    epoch, step = position.epoch, position.epoch_step
+    while True:
+        with batches.loader.faults_by_name():
+            yield from batches.epoch_dataset(
+                train_ids, seed=run.run.seed, epoch=epoch, start_step=step
+            )
+        epoch, step = epoch + 1, 0
+
+
+def _state_of(optimizer: Any) -> list[Any]:
+    """Return an optimizer's variables but for its rate: a schedule has none."""
+    return [v for v in optimizer.variables if v is not optimizer._learning_rate]

@@ -1,0 +1,179 @@
+"""What a learning rate range test says: which rates are worth a try.
+
+The rate grows from step to step until the loss does, as in L. Smith, "Cyclical learning
+rates for training neural networks", 2017.
+"""
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfpipe.training import curves
+
+SMOOTHING = 0.9
+QUIET_SHARE = 0.2
+"""Of the steps, the first, whose rates are too small to act: they tell the noise."""
+SURE = 4.0
+"""Standard errors that a smoothed loss must have moved by."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RateRange:
+    """The outcome of a range test.
+
+    Attributes:
+        rates: [n], growing.
+        losses: [n], of the batch behind the update at each rate.
+        smoothed: [n], see `smooth`.
+        start: mean loss of the quiet steps.
+        noise: standard error of a smoothed loss there.
+        largest_stable: the largest rate before the loss grew, None if it never did.
+        steepest: the rate at which it fell fastest, None where it didn't fall.
+        low, high: the range proposed.
+    """
+
+    rates: NDArray[np.float64]
+    losses: NDArray[np.float64]
+    smoothed: NDArray[np.float64]
+    start: float
+    noise: float
+    largest_stable: float | None
+    steepest: float | None
+    low: float
+    high: float
+
+    @property
+    def is_plateau(self) -> bool:
+        """Whether the loss never fell: then only the largest stable rate is known."""
+        return self.steepest is None
+
+
+def smooth(losses: Any, beta: float = SMOOTHING) -> NDArray[np.float64]:
+    """Return the exponential moving average of losses, its bias to 0 taken out.
+
+    sum of beta^(i - j) losses[j] / sum of beta^(i - j), j up to i; as Adam's moments.
+    """
+    average, weight = 0.0, 0.0
+    found = []
+    for loss in losses:
+        average = beta * average + (1 - beta) * float(loss)
+        weight = beta * weight + (1 - beta)
+        found.append(average / weight)
+    return np.array(found)
+
+
+def find_range(rates: Any, losses: Any) -> RateRange:
+    """Read a range test.
+
+    Args:
+        rates: [n], growing; at least 10.
+        losses: [n], of the batch behind the update at each rate; they may end in one
+            that isn't finite.
+    """
+    rates, losses = np.asarray(rates, float), np.asarray(losses, float)
+    finite = np.isfinite(losses)
+    count = len(losses) if finite.all() else int(np.argmin(finite))
+    smoothed = smooth(losses[:count])
+    quiet = losses[: max(5, int(QUIET_SHARE * len(losses)))]
+    start = float(np.mean(quiet))
+    # The variance of the average of independent losses, over many of them.
+    share = (1 - SMOOTHING) / (1 + SMOOTHING)
+    noise = float(np.std(quiet, ddof=1)) * math.sqrt(share)
+    margin = SURE * noise
+    lowest = np.minimum.accumulate(smoothed)
+    is_high = smoothed > np.maximum(lowest, start - margin) + np.maximum(
+        margin, 0.1 * abs(start)
+    )
+    # A loss that comes down again was noise; one that stays up is the end.
+    ends = np.flatnonzero(~is_high)
+    end = int(ends[-1]) + 1 if len(ends) else 1
+    is_over = end < len(losses)
+    largest = float(rates[max(0, end - 2)]) if is_over else None
+    fallen = np.flatnonzero(smoothed[:end] < start - margin)
+    steepest = None
+    last = largest or float(rates[-1])
+    low, high = last / 30, last / 3
+    if len(fallen):
+        first, bottom = int(fallen[0]), int(np.argmin(smoothed[:end]))
+        slopes = np.gradient(smoothed[:end], np.log(rates[:end]))
+        # The average lags behind: it falls fastest somewhat after the loss does.
+        steepest = float(rates[int(np.argmin(slopes[: bottom + 1]))])
+        low = min(float(rates[first]), steepest) / 3
+        high = min(max(steepest, float(rates[bottom]) / 3), last / 2)
+        low = min(low, high / 3)
+    return RateRange(
+        rates=rates,
+        losses=losses,
+        smoothed=np.concatenate([smoothed, np.full(len(losses) - count, np.nan)]),
+        start=start,
+        noise=noise,
+        largest_stable=largest,
+        steepest=steepest,
+        low=low,
+        high=high,
+    )
+
+
+def describe_range(found: RateRange) -> list[str]:
+    """Return what a range test says, for people."""
+    stable = (
+        f"the largest stable rate is about {found.largest_stable:.1e}"
+        if found.largest_stable
+        else f"no rate up to {found.rates[-1]:.1e} was too large; a larger --max_rate "
+        "goes on"
+    )
+    if found.is_plateau:
+        lines = [
+            f"the loss stayed at {found.start:.4f} (+- {SURE * found.noise:.4f}): a "
+            "plateau, on which a range test shows only what is too large",
+            stable,
+        ]
+    else:
+        lines = [
+            f"the loss fell fastest at {found.steepest:.1e}, from {found.start:.4f} to "
+            f"{np.nanmin(found.smoothed):.4f}",
+            stable,
+        ]
+    return [*lines, f"worth a try: {found.low:.1e} to {found.high:.1e}"]
+
+
+def suggest_rates(found: RateRange) -> list[str]:
+    """Return half-decade rates in the range proposed, at least two."""
+    points = [
+        f"{mantissa}e{exponent}"
+        for exponent in range(-9, 4)
+        for mantissa in (1, 3)
+        if found.low * 0.99 <= mantissa * 10.0**exponent <= found.high * 1.01
+    ]
+    return points if len(points) > 1 else [f"{found.low:.0e}", f"{found.high:.0e}"]
+
+
+def draw_range(found: RateRange, path: Path, title: str) -> None:
+    """Draw losses against rates, and the range proposed, as PNG."""
+    with curves.open_figure(path, 6.4, 4.2) as figure:
+        axes = figure.add_subplot()
+        axes.axvspan(
+            found.low, found.high, color=curves.TEST_COLOUR, alpha=0.12, linewidth=0
+        )
+        grey = curves.REFERENCE_COLOUR
+        axes.plot(found.rates, found.losses, ".", color=grey, markersize=3)
+        axes.plot(found.rates, found.smoothed, color=curves.TRAIN_COLOUR)
+        curves.draw_reference(axes, found.start, "")
+        known = found.smoothed[np.isfinite(found.smoothed)]
+        bottom = min(known.min(), found.start)
+        room = max(found.start - bottom, 8 * found.noise, 0.02)
+        axes.set_xscale("log")
+        axes.set_ylim(bottom - 0.5 * room, found.start + 1.5 * room)
+        axes.set_title("Learning rate range test")
+        axes.set_xlabel("Learning rate")
+        axes.set_ylabel("Loss of the batch behind the update")
+        axes.grid(color="#e6e6e6", linewidth=0.6)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+        kind = "plateau: only the end says something" if found.is_plateau else ""
+        words = f"{title}; worth a try {found.low:.1e} to {found.high:.1e}"
+        figure.supxlabel("\n".join(filter(None, [words, kind])), fontsize=8, color=grey)
