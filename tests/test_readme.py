@@ -40,6 +40,7 @@ def config_class(words):
     from tfpipe.data.demo.demo_set import DemoConfig
     from tfpipe.training.config import RunConfig
     from tfpipe.training.prediction_config import PredictConfig
+    from tfpipe.training.range_config import FindConfig
 
     classes = {
         "tfpipe.train": RunConfig,
@@ -48,6 +49,7 @@ def config_class(words):
         "tfpipe.verify_records": VerifyConfig,
         "tfpipe.make_demo_images": DemoConfig,
         "tfpipe.predict": PredictConfig,
+        "tfpipe.find_lr": FindConfig,
     }
     return classes[name], rest
 
