@@ -60,9 +60,11 @@ class Config:
 
 def resolve(config: Config) -> str:
     """Return the precision that training would take."""
+    from tfpipe.training import devices
     from tfpipe.training.precision import resolve_precision
 
-    return resolve_precision(config.precision, "vgg16", on_gpu=False)[0]
+    on_gpu = bool(devices.gpus())
+    return resolve_precision(config.precision, "vgg16", on_gpu=on_gpu)[0]
 
 
 def keras_model(config: Config, like: Any = None) -> Any:
@@ -75,6 +77,7 @@ def keras_model(config: Config, like: Any = None) -> Any:
 
     from tfpipe.training import models, updates
     from tfpipe.training.config import ModelConfig, OptimizerConfig
+    from tfpipe.training.determinism import may_compile
 
     if like is None:
         model = models.build_model(
@@ -87,7 +90,7 @@ def keras_model(config: Config, like: Any = None) -> Any:
         optimizer,
         "categorical_crossentropy",
         metrics=["accuracy"],
-        jit_compile=False,
+        jit_compile=may_compile("seeded"),
     )
     return model
 
@@ -123,8 +126,10 @@ class Turns:
         """Make the bare step, on the weights of a model if there is one."""
         import tensorflow as tf
 
+        from tfpipe.training.devices import as_input
+
         bare = keras_model(self.config, like=model)
-        batch = tuple(map(tf.constant, synthetic_batch(self.config)))
+        batch = tuple(map(as_input, map(tf.constant, synthetic_batch(self.config))))
         self.bare_step = lambda: bare.train_on_batch(*batch)
         for _ in range(WARM_UP):
             self.bare_step()

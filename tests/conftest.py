@@ -9,6 +9,7 @@ from PIL import Image
 from tfpipe.data.streaming import cache
 
 NUM_PICTURES = 52
+REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 @pytest.fixture(autouse=True)
@@ -63,3 +64,21 @@ def records_dir(image_dir, tmp_path_factory):
         )
     )
     return folder
+
+
+@pytest.fixture
+def real_originals() -> Path:
+    """Some thousand pictures of dogs-vs-cats as they were taken."""
+    folder = REAL / "dogs-vs-cats-originals" / "train"
+    if not folder.is_dir():
+        pytest.skip("no real pictures beside the project")
+    return folder
+
+
+@pytest.fixture
+def real_zip() -> Path:
+    """All 25,000, scaled down."""
+    path = REAL / "dogs-vs-cats-112px.zip"
+    if not path.is_file():
+        pytest.skip("no real pictures beside the project")
+    return path

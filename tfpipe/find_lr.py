@@ -9,6 +9,8 @@ stands. Model and optimizer are thrown away; no run is changed. The picture and 
 numbers go to find_lr/ below --runs_dir.
 """
 
+import shlex
+
 from tfpipe import cli
 from tfpipe.base.quiet import hidden_stderr
 from tfpipe.data.manifest import read_manifest
@@ -24,10 +26,8 @@ def work(config: FindConfig) -> int:
     with hidden_stderr():
         from tfpipe.training.range_test import find_rate
     found = find_rate(config)
-    rates = ",".join(rate_range.suggest_rates(found))
-    flags = [f"--optimizers={run.optimizer.optimizer}", f"--learning_rates={rates}"]
-    flags += [f"--image_size={run.data.image_size}", f"--model={run.model.model}"]
-    print(f"compare: python -m tfpipe.compare {' '.join(flags)}")
+    flags = range_config.compare_flags(run, rate_range.suggest_rates(found))
+    print(f"compare: {shlex.join(['python', '-m', 'tfpipe.compare', *flags])}")
     return cli.EXIT_OK
 
 

@@ -11,8 +11,6 @@ from tfpipe.base.settings import build_config
 from tfpipe.data.conversion.config import ConvertConfig
 from tfpipe.data.conversion.convert import convert
 
-REAL = Path(__file__).resolve().parents[3] / "shared" / "data"
-
 
 @pytest.fixture
 def encode() -> Callable[..., bytes]:
@@ -102,19 +100,3 @@ def contents() -> Callable[[Path], dict[str, bytes]]:
         }
 
     return read
-
-
-@pytest.fixture
-def real_originals() -> Path:
-    folder = REAL / "dogs-vs-cats-originals" / "train"
-    if not folder.is_dir():
-        pytest.skip("no real pictures beside the project")
-    return folder
-
-
-@pytest.fixture
-def real_zip() -> Path:
-    path = REAL / "dogs-vs-cats-112px.zip"
-    if not path.is_file():
-        pytest.skip("no real pictures beside the project")
-    return path

@@ -45,6 +45,25 @@ def test_run_names(values, name):
     assert run_config.run_name(RunConfig.of(**values)) == name
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"patience": 3},
+        {"early_stopping": "keras2"},
+        {"early_stopping": "off"},
+        {"monitor": "val_loss"},
+        {"image_size": 224, "faithful": True},
+    ],
+)
+def test_a_longer_run_keeps_its_name(values):
+    """Whether early stopping can act depends on the epochs; a name mustn't."""
+    names = {
+        run_config.run_name(RunConfig.of(epochs=epochs, **values))
+        for epochs in (1, 2, 5, 30, 100)
+    }
+    assert len(names) == 1
+
+
 def test_identity_leaves_out_seed_epochs_and_places():
     left_out = {"records_dir": "r", "seed": 1, "epochs": 2, "runs_dir": "x"}
     assert run_config.identity(RunConfig.of(**left_out)) == run_config.identity(

@@ -1,5 +1,8 @@
 """Noise, curvature, Hessian of a tiny model in float64, against dense derivatives."""
 
+import os
+import signal
+
 import keras
 import numpy as np
 import pytest
@@ -7,6 +10,7 @@ import tensorflow as tf
 
 from tfpipe.base import files
 from tfpipe.training import derivatives, diagnostics, run_folder
+from tfpipe.training import run as run_module
 from tfpipe.training.config import RunConfig
 from tfpipe.training.derivatives import LossSurface, dot, extreme_eigenvalues
 from tfpipe.training.diagnostics import Diagnostics, noise_scale
@@ -105,6 +109,7 @@ def test_few_steps_bound_their_error():
 
 def test_fields_of_an_evaluation(model, batch, monkeypatch):
     monkeypatch.setattr(diagnostics, "PART", 2)
+    monkeypatch.setattr(diagnostics, "SMALL_PART", 3)
     monkeypatch.setattr(diagnostics, "CURVATURE_EXAMPLES", 6)
     gradient, hessian = dense_hessian(model, batch)
     weights = [v.numpy() for v in model.trainable_variables]
@@ -188,16 +193,61 @@ def test_two_curvatures_are_no_saddle():
     assert describe_surface({}) == ""
 
 
-@pytest.mark.parametrize("kind", ["full", "hessian"])
-def test_a_run_with_diagnostics_trains_as_one_without(records_dir, tmp_path, kind):
-    config = RunConfig.of(
+def small_run(records_dir, tmp_path, **values):
+    return RunConfig.of(
         records_dir=str(records_dir),
         runs_dir=str(tmp_path / "runs"),
         model="small_cnn",
         image_size=16,
         batch_size=8,
         epochs=1,
+        **values,
     )
+
+
+def test_pictures_of_the_noise_are_mixed_as_batches_are(records_dir, tmp_path):
+    """In a split's own order classes take turns: its halves would be too alike."""
+    run = small_run(records_dir, tmp_path)
+    seen = []
+
+    class Watch(Diagnostics):
+        def __init__(self, model, copy, pictures, labels, start, **more):
+            seen.append(labels.argmax(axis=1))
+            super().__init__(model, copy, pictures, labels, start, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_module, "Diagnostics", Watch)
+        train(run.replace(diagnostics="full"), say=lambda line: None)
+    [labels] = seen
+    assert len(labels) == 39
+    turns = np.abs(np.diff(labels)).sum()
+    assert turns < 30  # 38 where they take turns
+
+
+def test_a_run_that_goes_on_at_an_epochs_end_measures_the_same(records_dir, tmp_path):
+    run = small_run(records_dir, tmp_path, diagnostics="full")
+    whole = train(run, say=lambda line: None)
+
+    class Stop(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 4:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    parts = run.replace(run_name="parts")
+    with pytest.raises(KeyboardInterrupt):
+        train(parts, callbacks=[Stop()], say=lambda line: None)
+    continued = train(parts, say=lambda line: None)
+    lines = [
+        {k: v for k, v in r.evaluations[0].items() if not k.endswith("_seconds")}
+        for r in (whole, continued)
+    ]
+    assert lines[0]["curvature_update"] is not None
+    assert lines[0] == lines[1]
+
+
+@pytest.mark.parametrize("kind", ["full", "hessian"])
+def test_a_run_with_diagnostics_trains_as_one_without(records_dir, tmp_path, kind):
+    config = small_run(records_dir, tmp_path)
     plain = train(config, say=lambda line: None)
     lines = []
     measured = train(config.replace(diagnostics=kind, run_name="m"), say=lines.append)

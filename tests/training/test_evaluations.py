@@ -1,5 +1,7 @@
 """Probes and full evaluations of a run."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -73,7 +75,11 @@ def test_probes_are_taken_and_change_nothing_of_the_training(config, monkeypatch
 
 
 def test_the_parts_of_a_run_add_up_to_its_wall(config):
+    began = time.monotonic()
     record = train(config, say=quiet)
+    took = time.monotonic() - began
+    at_end = record.status["seconds"]["wall_seconds"]
+    assert at_end == pytest.approx(took, rel=0.02, abs=0.05)
     last = record.evaluations[-1]
     parts = {name: value for name, value in last.items() if name.endswith("_seconds")}
     wall = parts.pop("wall_seconds")
@@ -105,6 +111,23 @@ def test_train_metrics_in_inference_mode_are_of_fixed_pictures(config):
     [line] = record.evaluations
     ninths = line["train_eval_accuracy"] * 9  # a quarter of 39
     assert ninths == pytest.approx(round(ninths))
+
+
+def test_the_start_of_averaged_weights_is_the_start(config):
+    plain = train(config.replace(epochs=1), say=quiet)
+    averaged = train(
+        config.replace(epochs=1, optimizer_args=("use_ema=true",)), say=quiet
+    )
+    assert averaged.probes[0]["val_loss"] == plain.probes[0]["val_loss"]
+    assert averaged.probes[-1]["val_loss"] != plain.probes[-1]["val_loss"]
+
+
+def test_probes_are_spread_over_a_split():
+    ids = np.arange(1000)
+    chosen = moments.probe_ids(ids)
+    assert len(set(chosen.tolist())) == len(chosen) == 250
+    assert 450 < chosen.mean() < 550  # not the first ones
+    assert np.array_equal(chosen, moments.probe_ids(ids))
 
 
 def test_full_diagnostics_measure_every_step(config):

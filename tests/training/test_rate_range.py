@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from tfpipe.training import rate_range
+from tfpipe.training import range_test, rate_range
 from tfpipe.training.config import RunConfig
 from tfpipe.training.run import train
 
@@ -23,8 +23,8 @@ def run_binary(module, *words):
 RATES = np.geomspace(1e-7, 10, 100)
 
 
-def noise(scale=0.01):
-    return np.random.default_rng(0).normal(scale=scale, size=100)
+def noise(scale=0.01, seed=0):
+    return np.random.default_rng(seed).normal(scale=scale, size=100)
 
 
 def test_smoothing_has_no_bias():
@@ -33,26 +33,43 @@ def test_smoothing_has_no_bias():
     assert rate_range.smooth([1.0, 4.0])[1] == pytest.approx(4.9 / 1.9)
 
 
-def test_a_fall_and_a_rise():
+def fall_and_rise():
     logs = np.log10(RATES)
     fall = 0.4 / (1 + np.exp(-4 * (logs + 3.5)))
-    rise = np.where(logs > -1.5, 3 * (logs + 1.5), 0)
-    found = rate_range.find_range(RATES, 0.7 - fall + rise + noise())
-    assert not found.is_plateau
-    assert 1e-4 < found.steepest < 2e-3
-    assert 1e-2 < found.largest_stable < 1e-1
-    assert found.low < found.steepest <= found.high < found.largest_stable
+    return 0.7 - fall + np.where(logs > -1.5, 3 * (logs + 1.5), 0)
+
+
+def plateau():
+    return 0.693 + np.where(RATES > 1e-3, 5 * (np.log10(RATES) + 3), 0)
+
+
+@pytest.mark.parametrize("scale", [0.01, 0.05])
+def test_a_fall_and_a_rise(scale):
+    right = 0
+    for seed in range(200):
+        losses = fall_and_rise() + noise(scale, seed)
+        found = rate_range.find_range(RATES, losses)
+        right += bool(
+            not found.is_plateau
+            and 3e-5 < found.steepest < 3e-3
+            and 1e-2 < found.largest_stable < 3e-1
+            and found.low < found.steepest <= found.high < found.largest_stable
+        )
+    assert right >= 190
     text = "\n".join(rate_range.describe_range(found))
     assert "the loss fell fastest at" in text
 
 
-def test_a_plateau_says_only_what_is_too_large():
-    rise = np.where(RATES > 1e-3, 5 * (np.log10(RATES) + 3), 0)
-    found = rate_range.find_range(RATES, 0.693 + rise + noise())
-    assert found.is_plateau
-    assert 3e-4 < found.largest_stable < 3e-3
+@pytest.mark.parametrize("scale", [0.01, 0.05])
+def test_a_plateau_says_only_what_is_too_large(scale):
+    right = 0
+    for seed in range(200):
+        found = rate_range.find_range(RATES, plateau() + noise(scale, seed))
+        right += found.is_plateau and 3e-4 < found.largest_stable < 5e-3
+        assert found.high < found.largest_stable
+    assert right >= 190
+    found = rate_range.find_range(RATES, plateau() + noise())
     assert "plateau" in rate_range.describe_range(found)[0]
-    assert found.high < found.largest_stable
 
 
 def test_a_loss_that_is_not_finite_is_the_end():
@@ -65,6 +82,19 @@ def test_rates_that_never_were_too_large_are_said():
     found = rate_range.find_range(RATES, 0.693 + noise())
     assert found.largest_stable is None
     assert "no rate up to 1.0e+01 was too large" in rate_range.describe_range(found)[1]
+
+
+def test_too_few_losses_are_refused():
+    losses = np.where(RATES > 1e-6, np.nan, 0.693)
+    with pytest.raises(ValueError, match="at least 20 finite losses, got 13"):
+        rate_range.find_range(RATES, losses)
+
+
+def test_one_noisy_batch_ends_no_test():
+    losses = [0.1] * 30 + [0.9]
+    assert not range_test._is_over(losses, 100)
+    assert range_test._is_over([*losses, np.nan], 100)
+    assert range_test._is_over(losses + [9.0] * 5, 100)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +120,11 @@ def small(records_dir, tmp_path):
 def test_from_fresh_weights_it_draws_its_picture(records_dir, tmp_path):
     flags = ["--model=small_cnn", "--image_size=16", "--batch_size=8", "--steps=40"]
     code, output, errors = run_binary(
-        "tfpipe.find_lr", "--optimizer=sgd", *flags, *small(records_dir, tmp_path)
+        "tfpipe.find_lr",
+        "--optimizer=sgd",
+        "--optimizer_args=momentum=0.5",
+        *flags,
+        *small(records_dir, tmp_path),
     )
     assert code == 0, errors
     assert "worth a try: " in output

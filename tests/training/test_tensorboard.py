@@ -106,6 +106,7 @@ def test_a_running_tensorboard_shows_curves_and_a_row_a_configuration(
         best = [max(e["val_accuracy"] for e in run.evaluations) for run in runs[:2]]
         assert metrics["summary/best_val_accuracy"] == pytest.approx(sum(best) / 2)
         assert metrics["summary/diverged"] == 0
+        assert 0 <= metrics["summary/reached_10_percent"] <= 1
 
 
 def test_a_session_of_the_hparams_table(records_dir, tmp_path):

@@ -406,6 +406,9 @@ def _as_word(texts: Sequence[str]) -> str:
     return "+".join(texts) or "none"
 
 
+_STOPPING = dataclasses.fields(StoppingConfig)
+
+
 def run_name(config: RunConfig) -> str:
     """Return the name of the run's folder below runs_dir.
 
@@ -416,6 +419,10 @@ def run_name(config: RunConfig) -> str:
         return config.run.run_name
     default = in_words(RunConfig())
     values = identity(config)
+    # As given: whether early stopping can act depends on the epochs, a name mustn't.
+    given = in_words(config)
+    values |= {field.name: given[field.name] for field in _STOPPING}
+    values["monitor"] = metric_name(values["monitor"])
     if values["schedule"] != schedules.DEFAULT:
         values.pop("decay")  # it is always 0 then
     parts = [values.pop("optimizer"), f"lr{values.pop('learning_rate'):g}"]

@@ -5,6 +5,8 @@ training goes on as if nothing had been measured.
 """
 
 import math
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -14,8 +16,8 @@ from tfpipe.base.seeds import derive_seed
 from tfpipe.training.derivatives import LossSurface, Vector, dot, extreme_eigenvalues
 
 NOISE_EXAMPLES, CURVATURE_EXAMPLES = 256, 64
-PART = 32
-"""Pictures at a time."""
+PART, SMALL_PART = 32, 8
+"""Pictures at a time; few, where the spread over parts gives an error."""
 LANCZOS_STEPS, REPEATS = 20, 2
 
 
@@ -30,6 +32,7 @@ class Diagnostics:
         start: the initial trainable weights.
         seed: the run's.
         has_hessian: whether the Hessian's extreme eigenvalues are wanted.
+        after_part: called behind every gradient or product; may raise to break off.
     """
 
     def __init__(
@@ -42,13 +45,15 @@ class Diagnostics:
         *,
         seed: int,
         has_hessian: bool,
+        after_part: Callable[[], None] = lambda: None,
     ) -> None:
+        self._after_part = after_part
         self._model, self._copy, self._start = model, copy, start
         self._pictures, self._labels = pictures, labels
         self._surface = LossSurface(copy)
         self._seed, self._has_hessian = seed, has_hessian
 
-    def measure(self, update: Vector | None = None) -> dict[str, float | None]:
+    def measure(self, update: Sequence[Any] | None = None) -> dict[str, float | None]:
         """Return the fields of an evaluation's line.
 
         Args:
@@ -57,9 +62,10 @@ class Diagnostics:
         Returns:
             distance: Euclidean, from the initial weights. noise_scale: the batch size
             at which a gradient's noise is as large as the gradient, None where the
-            noise hides it. probe_gradient_norm, curvature_gradient, curvature_update:
-            of the loss of the probe, second derivatives along the unit vectors.
-            hessian_smallest, hessian_largest. Each but the first with `_error`.
+            noise hides it. probe_gradient_norm: of the mean loss of the pictures that
+            curvature is measured on. curvature_gradient, curvature_update: its second
+            derivatives along these two. hessian_smallest, hessian_largest. Scale,
+            curvatures and eigenvalues each with `_error`.
         """
         self._copy.set_weights(self._model.get_weights())
         weights = [
@@ -79,6 +85,38 @@ class Diagnostics:
         cuts = [slice(end - size, end) for end in ends] or [slice(0, num_examples)]
         return [(self._pictures[cut], self._labels[cut]) for cut in cuts]
 
+    def _gradient(self, pictures: Any, labels: Any) -> Vector:
+        found = self._surface.gradient(pictures, labels)
+        self._after_part()
+        return found
+
+    def _product(self, pictures: Any, labels: Any, vector: Vector) -> Vector:
+        found = self._surface.product(pictures, labels, vector)
+        self._after_part()
+        return found
+
+    def estimate_seconds(self) -> float:
+        """Return about how long a measurement takes, by taking a small part of it."""
+        [part, *_] = self._parts(PART, PART)
+        ones = [np.ones(v.shape, v.dtype) for v in self._copy.trainable_variables]
+        seconds = math.inf
+        for _ in range(2):  # the first compiles
+            start = time.monotonic()
+            self._product(*part, ones)
+            seconds = min(seconds, time.monotonic() - start)
+        # A gradient takes about two fifths of a product.
+        products = 2 * CURVATURE_EXAMPLES / PART
+        products += 0.4 * (NOISE_EXAMPLES + CURVATURE_EXAMPLES) / PART
+        if self._has_hessian:
+            products += REPEATS * LANCZOS_STEPS * CURVATURE_EXAMPLES / PART
+        return seconds * products
+
+    def lanczos_bytes(self) -> int:
+        """Return the memory that the Hessian's vectors take; 0 without."""
+        weights = self._copy.trainable_variables
+        size = sum(math.prod(v.shape) * np.dtype(v.dtype).itemsize for v in weights)
+        return LANCZOS_STEPS * int(size) * self._has_hessian
+
     def _noise(self) -> dict[str, float | None]:
         parts = self._parts(NOISE_EXAMPLES, PART)
         traces, squares = [], []
@@ -87,26 +125,25 @@ class Diagnostics:
             if not half:
                 continue
             cuts = (slice(0, half), slice(half, 2 * half))
-            one, other = (
-                self._surface.gradient(pictures[cut], labels[cut]) for cut in cuts
-            )
+            one, other = (self._gradient(pictures[cut], labels[cut]) for cut in cuts)
             apart = [a - b for a, b in zip(one, other, strict=True)]
             traces.append(half * dot(apart, apart) / 2)
             squares.append(dot(one, other))
         return noise_scale(traces, squares)
 
-    def _curvature(self, update: Vector | None) -> dict[str, float | None]:
-        parts = self._parts(CURVATURE_EXAMPLES, PART)
-        gradients = [self._surface.gradient(*part) for part in parts]
+    def _curvature(self, update: Sequence[Any] | None) -> dict[str, float | None]:
+        parts = self._parts(CURVATURE_EXAMPLES, SMALL_PART)
+        gradients = [self._gradient(*part) for part in parts]
         mean = [np.mean(arrays, axis=0) for arrays in zip(*gradients, strict=True)]
         norm = math.sqrt(dot(mean, mean))
         found: dict[str, float | None] = {"probe_gradient_norm": norm}
-        for name, vector in (("gradient", mean), ("update", update)):
+        along = [keras.ops.convert_to_numpy(array) for array in update or []]
+        for name, vector in (("gradient", mean), ("update", along)):
             length = math.sqrt(dot(vector, vector)) if vector else 0.0
             if not vector or not length:
                 continue
             unit = [(array / length).astype(array.dtype) for array in vector]
-            values = [dot(unit, self._surface.product(*part, unit)) for part in parts]
+            values = [dot(unit, self._product(*part, unit)) for part in parts]
             found[f"curvature_{name}"] = float(np.mean(values))
             found[f"curvature_{name}_error"] = _standard_error(values)
         return found
@@ -115,7 +152,7 @@ class Diagnostics:
         parts = self._parts(CURVATURE_EXAMPLES, PART)
 
         def product(vector: Vector) -> Vector:
-            images = [self._surface.product(*part, vector) for part in parts]
+            images = [self._product(*part, vector) for part in parts]
             return [np.mean(arrays, axis=0) for arrays in zip(*images, strict=True)]
 
         shapes = [tuple(v.shape) for v in self._copy.trainable_variables]

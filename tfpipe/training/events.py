@@ -48,15 +48,20 @@ class EventFile:
         self._file = open(path, "wb")  # noqa: SIM115 - closed by `close`
         self._flushed = 0.0
         self._write(event_pb2.Event(file_version="brain.Event:2"))
+        # A TensorBoard that runs drops what it has read of older files of this folder.
+        start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+        self._write(event_pb2.Event(session_log=start))
 
-    def _write(self, event: Any) -> None:
-        event.wall_time = time.time()
+    def _write(self, event: Any, wall_time: float | None = None) -> None:
+        event.wall_time = wall_time or time.time()
         self._file.write(frame_record(event.SerializeToString()))
-        if event.wall_time - self._flushed > FLUSH_SECONDS:
+        if time.time() - self._flushed > FLUSH_SECONDS:
             self.flush()
 
-    def add_scalars(self, step: int, values: dict[str, float]) -> None:
-        """Add one value of each tag at a step; one that isn't finite is as it is."""
+    def add_scalars(
+        self, step: int, values: dict[str, float], wall_time: float | None = None
+    ) -> None:
+        """Add one value of each tag at a step, of now or another time since 1970."""
         found = [
             summary_pb2.Summary.Value(
                 tag=tag,
@@ -69,11 +74,13 @@ class EventFile:
             )
             for tag, value in values.items()
         ]
-        self.add_summary(summary_pb2.Summary(value=found), step)
+        self.add_summary(summary_pb2.Summary(value=found), step, wall_time)
 
-    def add_summary(self, summary: Any, step: int = 0) -> None:
+    def add_summary(
+        self, summary: Any, step: int = 0, wall_time: float | None = None
+    ) -> None:
         """Add a summary of any plugin."""
-        self._write(event_pb2.Event(step=step, summary=summary))
+        self._write(event_pb2.Event(step=step, summary=summary), wall_time)
 
     def flush(self) -> None:
         """Let TensorBoard see all that was added."""
@@ -103,24 +110,32 @@ class RunEvents:
             self._file(name)
         for one in hparams.start_summaries(config, facts):
             self._file(run_folder.SESSION).add_summary(one)
-        for line in files.read_json_lines(folder / run_folder.STEPS):
-            self.write_step(line)
-        for line in files.read_json_lines(folder / run_folder.METRICS):
-            self.write_evaluation(line)
+        steps = files.read_json_lines(folder / run_folder.STEPS)
+        evaluations = files.read_json_lines(folder / run_folder.METRICS)
+        # Lines have no time of day; evaluations have the seconds of the run.
+        known = [(e["step"], e["wall_seconds"]) for e in evaluations] or [(0, 0.0)]
+        at, seconds = zip(*known, strict=True)
+        for line in steps:
+            when = facts["began_seconds"] + np.interp(line["step"], at, seconds)
+            self.write_step(line, float(when))
+        for line in evaluations:
+            self.write_evaluation(line, facts["began_seconds"] + line["wall_seconds"])
 
     def _file(self, name: str) -> EventFile:
         if name not in self._files:
             self._files[name] = EventFile(self.folder / name)
         return self._files[name]
 
-    def write_step(self, line: dict[str, Any]) -> None:
+    def write_step(self, line: dict[str, Any], wall_time: float | None = None) -> None:
         """Write one line of steps.jsonl: this batch's own loss and accuracy, norms."""
         batch = ("loss", "accuracy", "learning_rate")
         values = {f"batch_{name}": line[name] for name in batch}
-        values |= {name: line[name] for name in NORMS if name in line}
-        self._file("train").add_scalars(line["step"], values)
+        values |= {name: line[name] for name in NORMS if line.get(name) is not None}
+        self._file("train").add_scalars(line["step"], values, wall_time)
 
-    def write_evaluation(self, line: dict[str, Any]) -> None:
+    def write_evaluation(
+        self, line: dict[str, Any], wall_time: float | None = None
+    ) -> None:
         """Write one line of metrics.jsonl.
 
         A full evaluation is written as Keras's callback does: `epoch_*` from epoch 0
@@ -138,27 +153,31 @@ class RunEvents:
                 continue
             tag = "probe_{}" if is_probe else "evaluation_{}_vs_iterations"
             tags = {tag.format(name): value for name, value in values.items()}
-            self._file(split).add_scalars(step, tags)
+            self._file(split).add_scalars(step, tags, wall_time)
             if not is_probe and split != "train":
-                self._write_epoch(split, line, values)
+                self._write_epoch(split, line, values, wall_time)
         # What a full evaluation found beside its metrics is of the model as it is.
         extra = {name: line.get(name) for name in ("logit_spread", *DIAGNOSTICS)}
         if line["dead_units"]:  # of a model that has ReLUs
             extra["most_dead_units"] = max(line["dead_units"])
         known = {name: value for name, value in extra.items() if value is not None}
-        self._file("train").add_scalars(step, known)
+        self._file("train").add_scalars(step, known, wall_time)
         if not is_probe:
             train = {n: line[n] for n in ("loss", "accuracy", "learning_rate")}
-            self._write_epoch("train", line, train)
+            self._write_epoch("train", line, train, wall_time)
         for file in self._files.values():
             file.flush()
 
     def _write_epoch(
-        self, split: str, line: dict[str, Any], values: dict[str, float]
+        self,
+        split: str,
+        line: dict[str, Any],
+        values: dict[str, float],
+        wall_time: float | None,
     ) -> None:
         epoch = math.ceil(line["epoch"]) - 1
         tags = {f"epoch_{name}": value for name, value in values.items()}
-        self._file(split).add_scalars(epoch, tags)
+        self._file(split).add_scalars(epoch, tags, wall_time)
 
     def end_session(self, status: str, numbers: dict[str, float]) -> None:
         """Write the run's numbers and its end, for the HParams table."""

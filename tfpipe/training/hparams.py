@@ -28,6 +28,7 @@ TEXTS = (
     "model",
     "weights",
 )
+FACTS = ("precision", "backend")
 NUMBERS = (
     "learning_rate",
     "decay",
@@ -39,11 +40,10 @@ METRICS = (
     "best_val_accuracy",
     "final_val_accuracy",
     "best_epoch",
+    # How many of a row's runs did, beside when: the table averages those that did.
+    "escaped",
     "escape_step",
-    *(
-        f"steps_to_{share:.0%}".replace("%", "_percent")
-        for share in outcome.SHOWN_TARGETS
-    ),
+    *(f"{word}_{name}" for name in outcome.TARGETS for word in ("reached", "steps_to")),
     "train_seconds",
     "diverged",
 )
@@ -57,7 +57,7 @@ def start_summaries(config: RunConfig, facts: dict[str, Any]) -> list[Any]:
         facts: config.json's.
     """
     columns = [
-        *((name, api_pb2.DATA_TYPE_STRING) for name in (*TEXTS, "precision")),
+        *((name, api_pb2.DATA_TYPE_STRING) for name in (*TEXTS, *FACTS)),
         *((name, api_pb2.DATA_TYPE_FLOAT64) for name in (*NUMBERS, "train_examples")),
     ]
     metrics = [
@@ -79,10 +79,8 @@ def start_summaries(config: RunConfig, facts: dict[str, Any]) -> list[Any]:
     values = run_config.in_words(config) | run_config.identity(config)
     row: dict[str, Any] = {name: str(values[name]) for name in TEXTS}
     row |= {name: float(values[name]) for name in NUMBERS}
-    row |= {
-        "precision": facts["precision"],
-        "train_examples": float(facts["train_examples"]),
-    }
+    row |= {name: facts[name] for name in FACTS}
+    row["train_examples"] = float(facts["train_examples"])
     session = plugin_data_pb2.SessionStartInfo(
         group_name=trial_id(config), start_time_secs=facts["began_seconds"]
     )

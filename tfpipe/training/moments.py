@@ -1,5 +1,8 @@
 """When a run is evaluated, and on which pictures."""
 
+import numpy as np
+
+from tfpipe.data import order
 from tfpipe.data.order import Ids
 
 PROBE_STEPS = (0, *(2**power for power in range(10)))
@@ -9,16 +12,22 @@ TRAIN_EXAMPLES = 1024
 
 
 def probe_ids(ids: Ids) -> Ids:
-    """Return the fixed pictures of a probe: a prefix, at most a quarter of a split.
-
-    A prefix of a split's order keeps its class shares.
-    """
-    return ids[: min(PROBE_EXAMPLES, max(1, len(ids) // 4))]
+    """Return the fixed pictures of a probe, at most a quarter of a split."""
+    return _draw(ids, PROBE_EXAMPLES)
 
 
 def train_eval_ids(ids: Ids) -> Ids:
     """Return the fixed train pictures that full evaluations pass in inference mode."""
-    return ids[: min(TRAIN_EXAMPLES, max(1, len(ids) // 4))]
+    return _draw(ids, TRAIN_EXAMPLES)
+
+
+def _draw(ids: Ids, most: int) -> Ids:
+    """Return some of `ids`, the same for every run of these records.
+
+    Not the first of a split: whole groups of pictures may stand there.
+    """
+    count = min(most, max(1, len(ids) // 4))
+    return np.sort(order.epoch_order(ids, 0, 0)[:count])
 
 
 def num_probes(first: int, last: int, steps_per_epoch: int) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 EVERY = {"economy": 20, "full": 1, "hessian": 1}
-"""Steps from one measured step to the next."""
+"""Updates from one measured one to the next; the first is measured, too."""
 # Gradients of at most so many elements are looked at in every step: they cost nothing,
 # and what isn't finite in a layer's output shows in its bias, scale or offset.
 SMALL = 4096
@@ -19,21 +19,23 @@ class Norms:
 
     The gradient's norm is taken inside the compiled step, before any clipping; update
     and weights are compared behind it. All are Euclidean norms over all trainable
-    weights.
+    weights. Where gradients of several batches are accumulated, the step that updates
+    is measured, and its gradient is that of its own batch.
 
     Args:
         optimizer: a Keras optimizer; its `apply` is wrapped.
         weights: the model's trainable variables.
+        every: see EVERY.
 
     Attributes:
-        last_update: what the last measured step changed, an array a weight; the next
-            measured step writes over it.
+        last_update: what the last measured step changed, an array a weight.
     """
 
-    def __init__(self, optimizer: Any, weights: list[Any]) -> None:
-        self._weights = weights
+    def __init__(self, optimizer: Any, weights: list[Any], every: int) -> None:
+        self._weights, self._every = weights, every
+        self._batches = optimizer.gradient_accumulation_steps or 1
+        self._scale = optimizer.loss_scale_factor or 1.0
         self._before: list[Any] | None = None
-        self._room: list[Any] = []
         self.last_update: list[Any] | None = None
         self._is_measured, self._found = (
             optimizer.add_variable(shape=shape, initializer="zeros", name=name)
@@ -47,31 +49,23 @@ class Norms:
 
         optimizer.apply = measured_apply
 
-    @property
-    def variables(self) -> list[Any]:
-        """What the optimizer holds for this alone: no part of a run's state."""
-        return [self._is_measured, self._found]
-
     def _look(self, gradients: list[Any]) -> None:
         present = [ops.convert_to_tensor(g) for g in gradients if g is not None]
-        small = [g for g in present if math.prod(g.shape) <= SMALL]
+        small = [g for g in present if math.prod(g.shape) <= SMALL] or present
         whole = ops.cond(
             self._is_measured > 0,
-            lambda: _square_sum(present),
+            lambda: _norm(present),
             lambda: ops.zeros((), "float32"),
         )
-        self._found.assign(ops.stack([_square_sum(small), whole]))
+        self._found.assign(ops.stack([_norm(small), whole]))
 
-    def begin_step(self, *, is_measured: bool) -> None:
-        """Say before a step whether it is one to be measured."""
-        was_measured, self._before = self._before is not None, None
-        if is_measured:
-            # Into the same memory each time: fresh pages take longer than the copy.
-            values = _values(self._weights)
-            self._room = self._room or [np.empty_like(value) for value in values]
-            for room, value in zip(self._room, values, strict=True):
-                np.copyto(room, value)
-            self._before = self._room
+    def begin_step(self, number: int) -> None:
+        """Prepare for step `number`, from 1 on."""
+        update, rest = divmod(number, self._batches)
+        is_measured = not rest and (update == 1 or update % self._every == 0)
+        was_measured = self._before is not None
+        # A copy: JAX gives the memory of the old weights to the new ones.
+        self._before = [ops.copy(w) for w in self._weights] if is_measured else None
         if is_measured != was_measured:
             self._is_measured.assign(1.0 if is_measured else 0.0)
 
@@ -80,36 +74,38 @@ class Norms:
 
         They are grad_norm, update_norm and weight_norm; {} for another step.
         """
-        small, whole = np.sqrt(ops.convert_to_numpy(self._found).astype(np.float64))
+        small, whole = ops.convert_to_numpy(self._found).astype(np.float64)
         is_finite = bool(np.isfinite(small) and np.isfinite(whole))
         if self._before is None:
             return is_finite, {}
-        now = _values(self._weights)
-        for old, new in zip(self._before, now, strict=True):
-            np.subtract(new, old, out=old)
-        self.last_update = self._before
+        now = [ops.convert_to_tensor(weight) for weight in self._weights]
+        pairs = zip(now, self._before, strict=True)
+        self.last_update = [ops.subtract(new, old) for new, old in pairs]
         return is_finite, {
-            "grad_norm": float(whole),
-            "update_norm": norm(self._before),
-            "weight_norm": norm(now),
+            "grad_norm": float(whole) / self._scale,
+            "update_norm": float(_norm(self.last_update)),
+            "weight_norm": float(_norm(now)),
         }
 
 
-def _square_sum(tensors: list[Any]) -> Any:
+def _norm(tensors: list[Any]) -> Any:
+    """Return the Euclidean norm over tensors; it isn't finite if an element isn't."""
     if not tensors:
         return ops.zeros((), "float32")
+    tensors = [ops.cast(tensor, "float32") for tensor in tensors]
+    plain = ops.sqrt(_square_sum(tensors))
+    # Squares may overflow where elements don't.
+    return ops.cond(ops.isfinite(plain), lambda: plain, lambda: _scaled_norm(tensors))
+
+
+def _square_sum(tensors: list[Any]) -> Any:
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf  # has it in one pass, without a copy of squares
 
-        return 2 * tf.add_n([tf.nn.l2_loss(ops.cast(t, "float32")) for t in tensors])
-    return sum(ops.sum(ops.square(ops.cast(t, "float32"))) for t in tensors)
+        return 2 * tf.add_n([tf.nn.l2_loss(tensor) for tensor in tensors])
+    return sum(ops.sum(ops.square(tensor)) for tensor in tensors)
 
 
-def _values(weights: list[Any]) -> list[Any]:
-    return [ops.convert_to_numpy(weight) for weight in weights]
-
-
-def norm(arrays: list[Any]) -> float:
-    """Return the Euclidean norm over all elements of all arrays."""
-    flat = (np.ravel(array) for array in arrays)
-    return math.sqrt(math.fsum(float(np.vdot(a, a)) for a in flat))
+def _scaled_norm(tensors: list[Any]) -> Any:
+    largest = ops.max(ops.stack([ops.max(ops.abs(tensor)) for tensor in tensors]))
+    return largest * ops.sqrt(_square_sum([tensor / largest for tensor in tensors]))

@@ -13,6 +13,7 @@ from tfpipe.base import files
 from tfpipe.data.conversion.config import ConvertConfig
 from tfpipe.data.pictures.images import RejectedPictureError, judge_picture
 from tfpipe.data.streaming.decoding import Decoding
+from tfpipe.training import devices
 from tfpipe.training.prediction_config import Export, PredictConfig
 
 
@@ -30,6 +31,7 @@ def predict(config: PredictConfig, export: Export, pictures: list[Path]) -> list
     Raises:
         ValueError: for a model that isn't one of training's.
     """
+    devices.set_up()
     model = _open(config.model)
     size, num_classes = model.input_shape[1], model.output_shape[-1]
     names = export.class_names or tuple(str(label) for label in range(num_classes))

@@ -147,6 +147,8 @@ class Plan:
     """Batches of all probes left."""
     epochs_done: int
     """Epochs completed."""
+    diagnostic_seconds: float
+    """Of diagnostics at each evaluation."""
 
 
 def plan_rest(
@@ -156,6 +158,7 @@ def plan_rest(
     steps_per_epoch: int,
     evaluation_steps: int,
     probe_steps: int,
+    diagnostic_seconds: float = 0.0,
 ) -> Plan:
     """Return the work left at `position`.
 
@@ -164,6 +167,7 @@ def plan_rest(
         position: where it stands.
         steps_per_epoch: batches an epoch.
         evaluation_steps, probe_steps: batches of a full evaluation, and of a probe.
+        diagnostic_seconds: what diagnostics take at each evaluation.
     """
     limit = config.run.epochs * steps_per_epoch
     if config.run.max_steps:
@@ -176,14 +180,15 @@ def plan_rest(
         probe_steps=probe_steps
         * moments.num_probes(position.step + 1, limit, steps_per_epoch),
         epochs_done=position.epoch,
+        diagnostic_seconds=diagnostic_seconds,
     )
 
 
 def time_left(plan: Plan, step_seconds: float) -> float:
     """Return the seconds that the plan takes at `step_seconds` a step."""
     batches = plan.evaluations * plan.evaluation_steps + plan.probe_steps
-    measuring = plan.evaluations * diagnostic_steps(plan.config)
-    return (plan.steps + batches * EVALUATION_SHARE + measuring) * step_seconds
+    seconds = (plan.steps + batches * EVALUATION_SHARE) * step_seconds
+    return seconds + plan.evaluations * plan.diagnostic_seconds
 
 
 def describe_time(plan: Plan, step_seconds: float, now: datetime.datetime) -> list[str]:
@@ -194,12 +199,6 @@ def describe_time(plan: Plan, step_seconds: float, now: datetime.datetime) -> li
         f"evaluation{'s' * (plan.evaluations > 1)} take about "
         f"{format_seconds(seconds)}, until {format_end(now, seconds)}"
     ]
-    extra = diagnostic_steps(plan.config) * step_seconds
-    if extra:
-        lines.append(
-            f"--diagnostics={plan.config.run.diagnostics} makes about "
-            f"{format_seconds(extra)} of each evaluation"
-        )
     if seconds > LONG_SECONDS:
         lines.append("shorter looks (Ctrl-C saves this run, its command continues it):")
         lines += [
@@ -213,17 +212,6 @@ def format_end(now: datetime.datetime, seconds: float) -> str:
     """Return when `seconds` from now is, with its day where that isn't today."""
     end = now + datetime.timedelta(seconds=seconds)
     return f"{end:%H:%M}" if end.date() == now.date() else f"{end:%a %d %b %H:%M}"
-
-
-def diagnostic_steps(config: RunConfig) -> float:
-    """Return what diagnostics take at an evaluation, in training steps of the run.
-
-    Counted in passes over pictures: 256 for the noise, and 64 a few times for the
-    curvature; the Hessian's eigenvalues take two times 20 products over 64, of two and
-    a half steps each. As `diagnostics` does it.
-    """
-    pictures = {"economy": 0, "full": 256 + 64 * 6, "hessian": 256 + 64 * (6 + 100)}
-    return pictures[config.run.diagnostics] / config.data.batch_size
 
 
 def shorter_runs(plan: Plan, step_seconds: float) -> list[tuple[RunConfig, float]]:

@@ -17,10 +17,11 @@ from tfpipe.training.config import RunConfig
 FIXED = (
     "dataset_fingerprint",
     "precision",
+    "backend",
     "initial_weights_sha256",
     "own_code_sha256",
 )
-PACKAGES = ("keras", "tensorflow", "numpy", "pillow", "simplejpeg")
+PACKAGES = ("keras", "tensorflow", "numpy", "pillow", "simplejpeg", "jax")
 
 
 def collect_facts(
@@ -50,6 +51,7 @@ def collect_facts(
         "optimizer": keras.saving.serialize_keras_object(model.optimizer),
         "precision": precision[0],
         "precision_reason": precision[1],
+        "backend": keras.backend.backend(),
         "device": devices.describe(),
         "machine": machine.describe(),
         "versions": _versions(),

@@ -1,11 +1,20 @@
 """What a learning rate range test tests. Keras isn't loaded."""
 
 import dataclasses
+import hashlib
+import json
 from pathlib import Path
 
+from tfpipe.base import settings
 from tfpipe.base.settings import setting
 from tfpipe.training import run_folder
-from tfpipe.training.config import DataConfig, Group, ModelConfig, OptimizerConfig
+from tfpipe.training.config import (
+    DataConfig,
+    Group,
+    ModelConfig,
+    OptimizerConfig,
+    identity,
+)
 from tfpipe.training.config import RunConfig as Run
 from tfpipe.training.optimizers import OPTIMIZERS
 
@@ -113,12 +122,27 @@ def describe_start(config: FindConfig, run: Run) -> str:
 def picture_path(config: FindConfig, run: Run) -> Path:
     """Return where the picture goes; its numbers go beside it as JSON."""
     name = run.optimizer.optimizer.replace(":", "-")
-    words = [name, *run.optimizer.optimizer_args, run.model.model.replace(":", "-")]
-    words.append(str(run.data.image_size))
+    text = f"{name}-{run.model.model.replace(':', '-')}-{run.data.image_size}"
     if config.range.from_run:
-        words.append(Path(config.range.from_run).resolve().name)
-    text = "-".join(words)[:100]
-    return Path(config.range.runs_dir) / FOLDER / f"{text}.png"
+        text += f"-{Path(config.range.from_run).resolve().name}"
+    # Tests of other settings don't write over each other.
+    tested = [identity(run), dataclasses.asdict(config.range)]
+    digest = hashlib.sha256(json.dumps(tested, sort_keys=True).encode())
+    name = f"{text[:80]}-{digest.hexdigest()[:8]}.png"
+    return Path(config.range.runs_dir) / FOLDER / name
+
+
+def compare_flags(run: Run, rates: list[str]) -> list[str]:
+    """Return the flags of tfpipe.compare that train the tested settings at rates."""
+    default = settings.flatten(Run())
+    # What a comparison sets itself, and what a range test did.
+    own = ("optimizer", "learning_rate", "schedule", "schedule_args", "decay")
+    plain = {name: default[name] for name in (*own, "run_name", "epochs", "seed")}
+    return [
+        f"--optimizers={run.optimizer.optimizer}",
+        f"--learning_rates={','.join(rates)}",
+        *settings.to_flags(run.replace(**plain)),
+    ]
 
 
 def default_rate(run: Run) -> float | None:

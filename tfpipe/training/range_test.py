@@ -31,7 +31,7 @@ from tfpipe.training.rate_range import RateRange
 from tfpipe.training.record_checks import check_records
 
 GROWN = 4.0
-"""Times the loss at the start above which a test is over."""
+"""Times the loss at the start, and 1 above it, at which a test is over."""
 
 
 def find_rate(config: FindConfig, say: Callable[[str], None] = print) -> RateRange:
@@ -157,11 +157,21 @@ def _step(
             )
             losses.append(float(logs["loss"]))
             progress.advance(note=f"rate {rate:.1e} loss {losses[-1]:.4f}")
-            start = float(np.mean(losses[:10]))
-            if not losses[-1] <= GROWN * start:  # nor NaN
+            if _is_over(losses, len(rates)):
                 break
     # What an update did shows in the batch behind it.
     return [float(rate) for rate in rates[: len(losses) - 1]], losses[1:]
+
+
+def _is_over(losses: list[float], steps: int) -> bool:
+    """Tell whether losses, on the average, have grown past what a rate can repair."""
+    if not math.isfinite(losses[-1]):
+        return True
+    quiet = rate_range.num_quiet(steps)
+    if len(losses) <= quiet:
+        return False
+    start = float(np.mean(losses[:quiet]))
+    return bool(rate_range.smooth(losses)[-1] > max(GROWN * start, start + 1))
 
 
 def _batches(

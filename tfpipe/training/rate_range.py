@@ -5,7 +5,6 @@ rates for training neural networks", 2017.
 """
 
 import dataclasses
-import math
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ QUIET_SHARE = 0.2
 """Of the steps, the first, whose rates are too small to act: they tell the noise."""
 SURE = 4.0
 """Standard errors that a smoothed loss must have moved by."""
+LEAST_STEPS = 10
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,51 +66,66 @@ def smooth(losses: Any, beta: float = SMOOTHING) -> NDArray[np.float64]:
     return np.array(found)
 
 
+def num_quiet(steps: int) -> int:
+    """Return how many of the first steps tell the noise."""
+    return max(LEAST_STEPS // 2, int(QUIET_SHARE * steps))
+
+
 def find_range(rates: Any, losses: Any) -> RateRange:
     """Read a range test.
 
     Args:
-        rates: [n], growing; at least 10.
+        rates: [n], growing.
         losses: [n], of the batch behind the update at each rate; they may end in one
             that isn't finite.
+
+    Raises:
+        ValueError: where fewer than 10 losses, or those of the first steps, are finite.
     """
     rates, losses = np.asarray(rates, float), np.asarray(losses, float)
     finite = np.isfinite(losses)
     count = len(losses) if finite.all() else int(np.argmin(finite))
+    quiet = num_quiet(len(losses))
+    if count < max(LEAST_STEPS, quiet):
+        raise ValueError(
+            f"a range test must have at least {max(LEAST_STEPS, quiet)} finite losses, "
+            f"got {count}; give a smaller --min_rate"
+        )
     smoothed = smooth(losses[:count])
-    quiet = losses[: max(5, int(QUIET_SHARE * len(losses)))]
-    start = float(np.mean(quiet))
-    # The variance of the average of independent losses, over many of them.
-    share = (1 - SMOOTHING) / (1 + SMOOTHING)
-    noise = float(np.std(quiet, ddof=1)) * math.sqrt(share)
-    margin = SURE * noise
-    lowest = np.minimum.accumulate(smoothed)
-    is_high = smoothed > np.maximum(lowest, start - margin) + np.maximum(
-        margin, 0.1 * abs(start)
-    )
+    start = float(np.mean(losses[:quiet]))
+    spread = float(np.std(losses[:quiet], ddof=1))
+    # Of an average over i losses with these weights, and of `start` itself.
+    number = np.arange(1, count + 1)
+    weights = (1 - SMOOTHING**number) / (1 - SMOOTHING)
+    squares = (1 - SMOOTHING ** (2 * number)) / (1 - SMOOTHING**2)
+    error = spread * np.sqrt(squares / weights**2 + 1 / quiet)
+    later = number > quiet
+    lowest = np.minimum.accumulate(np.where(later, smoothed, start))
+    is_high = later & (smoothed > lowest + np.maximum(SURE * error, 0.1 * abs(start)))
     # A loss that comes down again was noise; one that stays up is the end.
-    ends = np.flatnonzero(~is_high)
-    end = int(ends[-1]) + 1 if len(ends) else 1
+    end = int(np.flatnonzero(~is_high)[-1]) + 1
     is_over = end < len(losses)
     largest = float(rates[max(0, end - 2)]) if is_over else None
-    fallen = np.flatnonzero(smoothed[:end] < start - margin)
-    steepest = None
+    is_low = later & (smoothed < start - SURE * error)
+    is_low[end:] = False
+    fallen = np.flatnonzero(is_low[:-2] & is_low[1:-1] & is_low[2:])
     last = largest or float(rates[-1])
-    low, high = last / 30, last / 3
+    steepest, low, high = None, last / 30, last / 3
     if len(fallen):
-        first, bottom = int(fallen[0]), int(np.argmin(smoothed[:end]))
-        slopes = np.gradient(smoothed[:end], np.log(rates[:end]))
-        # The average lags behind: it falls fastest somewhat after the loss does.
-        steepest = float(rates[int(np.argmin(slopes[: bottom + 1]))])
-        low = min(float(rates[first]), steepest) / 3
+        bottom = int(np.argmin(np.where(later[:end], smoothed[:end], np.inf)))
+        first = min(quiet, bottom)
+        falls = smoothed[first : bottom + 1] - smoothed[max(0, first - 5) : bottom - 4]
+        # The average lags: the loss fell fastest some steps before it.
+        index = max(0, first + int(np.argmin(falls)) - 5)
+        steepest = float(rates[index])
         high = min(max(steepest, float(rates[bottom]) / 3), last / 2)
-        low = min(low, high / 3)
+        low = min(steepest / 3, high / 3)
     return RateRange(
         rates=rates,
         losses=losses,
         smoothed=np.concatenate([smoothed, np.full(len(losses) - count, np.nan)]),
         start=start,
-        noise=noise,
+        noise=float(error[-1]),
         largest_stable=largest,
         steepest=steepest,
         low=low,

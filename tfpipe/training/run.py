@@ -130,6 +130,7 @@ class _Run:
         self.position = Position()
         self.measured: list[float] = []
         self.advised = False
+        self.compiled: set[int] = set()
         self.clock = verdict.Clock()
 
     def _num_steps(self) -> int:
@@ -145,17 +146,18 @@ class _Run:
         self._open(record)
         with postponed_signals() as signals:
             self.signals = signals
-            self.evaluator = Evaluator(
-                self.model,
-                self.source,
-                self.batches,
-                self.train_ids,
-                self.folder,
-                signals.raise_received,
-            )
-            self.clocks.switch("other")
-            self.diagnostics = self._build_diagnostics()
             try:
+                self.evaluator = Evaluator(
+                    self.model,
+                    self.source,
+                    self.batches,
+                    self.train_ids,
+                    self.folder,
+                    signals.raise_received,
+                )
+                self.diagnostics = self._build_diagnostics()
+                self._promise_diagnostics()
+                self.clocks.switch("other")
                 self._go()
             except KeyboardInterrupt:
                 self._save("interrupted", "stopped by a signal")
@@ -174,6 +176,25 @@ class _Run:
 
     # Preparing
 
+    def _promise_diagnostics(self) -> None:
+        """Say what diagnostics cost, before the first step."""
+        self.diagnostic_seconds = 0.0
+        if not self.diagnostics:
+            return
+        self.diagnostic_seconds = self.diagnostics.estimate_seconds()
+        memory = self.diagnostics.lanczos_bytes() / 1e9
+        self.say(
+            f"  diagnostics: about {format_seconds(self.diagnostic_seconds)} at each "
+            f"evaluation{f' and {memory:.1f} GB of memory' if memory else ''}"
+        )
+
+    def _seconds_before(self, record: RunRecord) -> dict[str, float]:
+        """Return what earlier sessions took, with what came behind the checkpoint."""
+        at_end = record.status.get("seconds")
+        if not at_end or record.status["step"] != self.position.step:
+            return self.position.seconds
+        return {part: at_end[f"{part}_seconds"] for part in self.position.seconds}
+
     def _build_diagnostics(self) -> Diagnostics | None:
         """Return what measures noise and curvature, None where nobody asked for it."""
         config, kind = self.config, self.config.run.diagnostics
@@ -185,8 +206,12 @@ class _Run:
             len(self.class_names),
             seed=config.run.seed,
         )
-        ids = self.train_ids[: diagnostics.NOISE_EXAMPLES]
-        batches = list(self.batches.dataset(ids))
+        # In an epoch's order: as a split has them, classes take turns, and batches of
+        # equal shares are quieter than those that are trained on.
+        ids = order.epoch_order(self.train_ids, config.run.seed, 0)
+        with self.batches.loader.faults_by_name():
+            dataset = self.batches.dataset(ids[: diagnostics.NOISE_EXAMPLES])
+            batches = list(dataset)
         pictures, labels = (
             np.concatenate(parts) for parts in zip(*batches, strict=True)
         )
@@ -200,6 +225,7 @@ class _Run:
             start,
             seed=config.run.seed,
             has_hessian=kind == "hessian",
+            after_part=self.signals.raise_received,
         )
 
     def _build(self, callbacks: Sequence[Any]) -> None:
@@ -219,7 +245,8 @@ class _Run:
         self.optimizer = updates.build_optimizer(config.optimizer, self._num_steps())
         self.optimizer.build(self.model.trainable_variables)
         optimizer_variables = list(self.optimizer.variables)
-        self.norms = Norms(self.optimizer, self.model.trainable_variables)
+        every = EVERY[config.run.diagnostics]
+        self.norms = Norms(self.optimizer, self.model.trainable_variables, every)
         self.model.compile(
             optimizer=self.optimizer,
             loss="categorical_crossentropy",
@@ -255,11 +282,11 @@ class _Run:
             )
         else:
             fixed = provenance.FIXED
-            theirs = {name: record.facts[name] for name in fixed}
+            theirs = {name: record.facts.get(name) for name in fixed}
             ours = {name: facts[name] for name in fixed}
             run_folder.refuse_differences(record, theirs, ours)
             self.position, damaged, lost = self.writer.take_up(record)
-            self.clocks.go_on(self.position.seconds)
+            self.clocks.go_on(self._seconds_before(record))
             for name in damaged:
                 self.say(f"damaged, the checkpoint before is used: {name}")
             facts = provenance.add_session(
@@ -300,8 +327,14 @@ class _Run:
         if status != "diverged" and "last" in self.config.run.keep:
             self._save_model(run_folder.LAST_MODEL)
         is_cut = status == "done" and self._is_cut()
+        pace = self._judge_pace()
         self.writer.write_status(
-            status, position, position.reason, is_cut=is_cut, pace=self._judge_pace()
+            status,
+            position,
+            position.reason,
+            is_cut=is_cut,
+            pace=pace,
+            seconds=self.clocks.fields(),
         )
         why = f" ({position.reason})" if position.reason else ""
         self.say(f"{status.replace('_', ' ')}{why}")
@@ -309,7 +342,9 @@ class _Run:
             self.writer.full_lines(),
             self.writer.majority,
             len(self.val_ids),
-            self.clocks.read(),
+            start_loss=self.writer.start_loss(),
+            budget=self.config.run.epochs,
+            seconds=self.clocks.read(),
         ):
             self.say(f"  {line}")
         self.say(f"curves: {self.folder / run_folder.PLOTS}")
@@ -364,12 +399,14 @@ class _Run:
         with Progress(label, left, "steps") as progress:
             while position.epoch_step < self.steps_per_epoch and not self._is_cut():
                 self._probe()
-                part = "train" if self.clock.num_steps else "first_step"
-                self.clocks.switch(part)
+                self.clocks.switch("train")
                 start = time.monotonic()
                 with self.batches.loader.faults_by_name():
                     pictures, labels, delivered = next(batches)
                 waited = time.monotonic() - start
+                if len(delivered) not in self.compiled:  # an epoch's end is smaller
+                    self.compiled.add(len(delivered))
+                    self.clocks.switch("first_step")
                 first = position.epoch_step * size
                 order.check_delivered(delivered, ids[first : first + size])
                 self._train_step(pictures, labels)
@@ -410,6 +447,7 @@ class _Run:
             steps_per_epoch=self.steps_per_epoch,
             evaluation_steps=self.evaluator.num_batches("full"),
             probe_steps=self.evaluator.num_batches("probe"),
+            diagnostic_seconds=self.diagnostic_seconds,
         )
 
     def _probe(self) -> None:
@@ -430,8 +468,7 @@ class _Run:
         with clocks.running("callbacks"):
             self.callbacks.on_train_batch_begin(position.epoch_step)
         with clocks.running("diagnostics"):
-            number, every = position.step + 1, EVERY[self.config.run.diagnostics]
-            self.norms.begin_step(is_measured=number == 1 or number % every == 0)
+            self.norms.begin_step(position.step + 1)
         logs = self.model.train_on_batch(
             *map(devices.as_input, (pictures, labels)),
             class_weight=self.class_weights,
@@ -485,8 +522,9 @@ class _Run:
             self._diverge("val_loss")
             return
         if self.diagnostics:
+            update = self.norms.last_update or self.writer.load_update(position.step)
             with self.clocks.running("diagnostics"):
-                found |= self.diagnostics.measure(self.norms.last_update)
+                found |= self.diagnostics.measure(update)
         line = self._write_evaluation(found)
         self._say_evaluation(line, evaluation)
         if evaluation.accuracy > position.best_val_accuracy:
@@ -585,4 +623,7 @@ class _Run:
             position.plateau = stopping.get_state(self.plateau)
             position.seconds = self.clocks.read()
             self.writer.save_state(position)
+            if self.diagnostics and position.epoch_step:
+                # An evaluation may come next, of the step that was taken before.
+                self.writer.save_update(position.step, self.norms.last_update)
             self.writer.write_status(status, position, reason)

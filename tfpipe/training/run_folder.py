@@ -163,6 +163,7 @@ def write_status(
     reason: str = "",
     cut_by_max_steps: bool = False,
     pace: dict[str, float] | None = None,
+    seconds: dict[str, float] | None = None,
 ) -> None:
     """Write status.json: what became of the run, how far it came, at which pace."""
     values = {
@@ -172,7 +173,9 @@ def write_status(
         "step": step,
         "cut_by_max_steps": cut_by_max_steps,
     }
-    files.write_json(folder / STATUS, values | ({"pace": pace} if pace else {}))
+    extra = {"pace": pace, "seconds": seconds}
+    values |= {name: value for name, value in extra.items() if value}
+    files.write_json(folder / STATUS, values)
 
 
 def clear(folder: Path) -> None:

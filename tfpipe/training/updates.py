@@ -250,7 +250,8 @@ def _refuse_hidden_state(kind: Any, given: dict[str, Any], name: str) -> None:
 @contextlib.contextmanager
 def averaged_weights(model: Any, optimizer: Any) -> Iterator[None]:
     """Put the moving averages of `use_ema` in place of the weights for a while."""
-    if not optimizer.use_ema:
+    # Keras begins averages with zeros, and fills them at the first update.
+    if not optimizer.use_ema or int(optimizer.iterations) == 0:
         yield
         return
     weights = list(model.trainable_variables)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from tfpipe.base import files
 from tfpipe.training import curves, events, export, outcome, run_folder, state
@@ -133,6 +134,11 @@ class RunWriter:
         if self._events:
             self._events.write_evaluation(line)
 
+    def start_loss(self) -> float:
+        """Return the probe's validation loss before the first step, inf without."""
+        lines = files.read_json_lines(self.folder / run_folder.METRICS)
+        return next((line["val_loss"] for line in lines if not line["step"]), math.inf)
+
     def save_model(self, name: str) -> None:
         """Save the model as it is under one of the run folder's names."""
         self.copy.set_weights(self.model.get_weights())
@@ -146,6 +152,28 @@ class RunWriter:
             setattr(position, f"{path.stem}_bytes", size)
         state.save_state(self.folder / run_folder.CHECKPOINT, self.variables, position)
 
+    def save_update(self, step: int, update: list[Any] | None) -> None:
+        """Keep what the last step changed beside the checkpoint of its step.
+
+        Diagnostics look along it, and a run may go on right there. The next
+        checkpoint removes it.
+        """
+        if update:
+            with files.open_aside(self._update_path(step)) as file:
+                np.savez(file, *map(keras.ops.convert_to_numpy, update))
+
+    def load_update(self, step: int) -> list[Any] | None:
+        """Return what `save_update` kept of a step, None without."""
+        path = self._update_path(step)
+        if not path.exists():
+            return None
+        with np.load(path) as arrays:
+            return [arrays[name] for name in arrays.files]
+
+    def _update_path(self, step: int) -> Path:
+        name = f"step-{step:08d}.update.npz"
+        return self.folder / run_folder.CHECKPOINT / name
+
     def write_status(
         self,
         status: str,
@@ -154,8 +182,16 @@ class RunWriter:
         *,
         is_cut: bool = False,
         pace: dict[str, float] | None = None,
+        seconds: dict[str, float] | None = None,
     ) -> None:
-        """Write status.json for where the run stands; `pace` is the verdict's."""
+        """Write status.json for where the run stands.
+
+        Args:
+            status, position, reason: what became of it, where it stands.
+            is_cut: whether max_steps ended it.
+            pace: the verdict's.
+            seconds: of each part, at the end.
+        """
         run_folder.write_status(
             self.folder,
             status,
@@ -164,6 +200,7 @@ class RunWriter:
             step=position.step,
             cut_by_max_steps=is_cut,
             pace=pace,
+            seconds=seconds,
         )
 
     def draw(self, *, is_last: bool = False) -> None:
