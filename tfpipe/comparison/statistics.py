@@ -7,6 +7,7 @@ replicate. One rule decides what is distinguishable: `sign_flip_test`, corrected
 """
 
 import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -135,16 +136,20 @@ def sign_flip_test(differences: Sequence[float]) -> float:
     count = len(values)
     if not count:
         return 1.0
-    if 2**count <= MOST_EXACT:
-        signs = np.array(list(itertools.product((1.0, -1.0), repeat=count)))
-    else:
-        random = np.random.default_rng(0)
-        signs = random.choice([1.0, -1.0], size=(MOST_EXACT, count))
-        signs[0] = 1.0  # the one that was seen
-    sums = np.abs(signs @ values)
+    sums = np.abs(_signs(count) @ values)
     seen = abs(float(values.sum()))
     # Sums that are equal on paper may differ in their last bits.
     return float((sums >= seen - 1e-12 * max(1.0, seen)).mean())
+
+
+@functools.cache
+def _signs(count: int) -> NDArray[np.float64]:
+    """Return all ways to give `count` values signs, or many of them, all plus first."""
+    if 2**count <= MOST_EXACT:
+        return np.array(list(itertools.product((1.0, -1.0), repeat=count)))
+    signs = np.random.default_rng(0).choice([1.0, -1.0], size=(MOST_EXACT, count))
+    signs[0] = 1.0  # the one that was seen
+    return signs
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

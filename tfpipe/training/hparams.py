@@ -28,6 +28,8 @@ TEXTS = (
     "model",
     "weights",
 )
+# TensorBoard shows five columns unasked: those that differ, it is told, then by name.
+FIRST = ("optimizer", "learning_rate", "optimizer_args", "schedule")
 FACTS = ("precision", "backend")
 NUMBERS = (
     "learning_rate",
@@ -67,7 +69,8 @@ def start_summaries(config: RunConfig, facts: dict[str, Any]) -> list[Any]:
     ]
     experiment = api_pb2.Experiment(
         hparam_infos=[
-            api_pb2.HParamInfo(name=name, type=kind) for name, kind in columns
+            api_pb2.HParamInfo(name=name, type=kind, differs=name in FIRST)
+            for name, kind in columns
         ],
         metric_infos=[
             api_pb2.MetricInfo(
