@@ -7,9 +7,10 @@ Beside it, Keras's `fit` and PyTorch (channels last) on a synthetic batch.
 Each contender is a process of its own, in which blocks of its steps alternate with
 blocks of the bare step, Keras's `train_on_batch` on one synthetic batch: a machine that
 is faster or slower for a while, or a process that got its memory elsewhere, is so for
-both. Blocks with a probe count neither, and evaluations come behind them. The table
-gives the median of all blocks' rates, and the median and range over processes of the
-ratio to the bare blocks beside them; then the seconds of a checkpoint.
+both. Blocks together are a multiple of 20 steps, so that steps whose norms are taken
+count by their share; probes and evaluations are left out. The table gives rates over
+whole processes, their medians, and the median and range of the ratio to the bare steps
+beside them; then the seconds of a checkpoint.
 """
 
 import contextlib
@@ -50,12 +51,18 @@ class Config:
         front=True,
     )
     block: int = setting(5, "Steps a block.", minimum=1, front=True)
-    blocks: int = setting(6, "Blocks a process.", minimum=1, front=True)
+    steps: int = setting(
+        40, "Steps a process, a multiple of 20.", minimum=20, front=True
+    )
     repeats: int = setting(3, "Processes of each.", minimum=1, front=True)
     one: str = setting("", "For its own use: the one to measure here.")
 
     def __post_init__(self) -> None:
         check_settings(self)
+        if self.steps % 20 or self.steps % self.block:
+            raise ValueError(
+                f"steps must be a multiple of 20 and of block, got {self.steps}"
+            )
 
 
 def resolve(config: Config) -> str:
@@ -114,12 +121,9 @@ class Turns:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.block, self.blocks = config.block, config.blocks
-        self.rates: list[float] = []
-        self.bare_rates: list[float] = []
+        self.seconds = self.bare_seconds = 0.0
         self.num_steps = -WARM_UP
         self.start = 0.0
-        self.is_spoilt = False
         self.bare_step: Callable[[], Any]
 
     def begin(self, model: Any = None) -> None:
@@ -137,23 +141,19 @@ class Turns:
     @property
     def is_over(self) -> bool:
         """Whether all blocks were measured."""
-        return len(self.rates) >= self.blocks
+        return self.num_steps >= self.config.steps
 
-    def step_done(self, *, is_spoilt: bool = False) -> None:
+    def step_done(self) -> None:
         """Count a step of the contender; at a block's end take one of bare steps."""
         self.num_steps += 1
-        self.is_spoilt |= is_spoilt
-        if self.num_steps < 0 or self.num_steps % self.block:
+        if self.num_steps < 0 or self.num_steps % self.config.block:
             return
-        if self.num_steps and not self.is_spoilt:
-            seconds = time.perf_counter() - self.start
+        if self.num_steps:
+            self.seconds += time.perf_counter() - self.start
             begin = time.perf_counter()
-            for _ in range(self.block):
+            for _ in range(self.config.block):
                 self.bare_step()
-            bare = time.perf_counter() - begin
-            self.rates.append(BATCH * self.block / seconds)
-            self.bare_rates.append(BATCH * self.block / bare)
-        self.is_spoilt = False
+            self.bare_seconds += time.perf_counter() - begin
         self.start = time.perf_counter()
 
 
@@ -166,18 +166,15 @@ def whole_run(config: Config, turns: Turns) -> dict[str, float]:
     from tfpipe.training.writer import RunWriter
 
     class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is Any
-        num_steps = 0
-
         def on_train_begin(self, logs: Any = None) -> None:
             turns.begin(self.model)
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            self.num_steps += 1
-            # A probe is taken behind this call: the block that begins here has it.
-            turns.step_done(is_spoilt=self.num_steps - 1 in moments.PROBE_STEPS)
+            turns.step_done()
             if turns.is_over:
                 self.model.stop_training = True
 
+    moments.PROBE_STEPS = ()  # type: ignore[assignment]
     saves: list[float] = []
     save = RunWriter.save_state
 
@@ -287,7 +284,12 @@ def work(config: Config) -> int:
         turns = Turns(config)
         extra = CONTENDERS[config.one](config, turns)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        measured = {"rates": turns.rates, "bare": turns.bare_rates, "peak": peak}
+        images = BATCH * config.steps
+        measured = {
+            "rate": images / turns.seconds,
+            "bare": images / turns.bare_seconds,
+            "peak": peak,
+        }
         print(json.dumps({**extra, **measured}))
         return cli.EXIT_OK
     processes: dict[str, list[dict[str, Any]]] = {name: [] for name in CONTENDERS}
@@ -306,8 +308,8 @@ def work(config: Config) -> int:
             versions.append(f"{package} {metadata.version(package)}")
     print(
         f"VGG16 at {config.image_size} px, {resolve(config)}, batches of {BATCH}; "
-        f"{config.repeats} processes of {config.blocks} blocks of {config.block} steps "
-        f"each; {', '.join(versions)}\n"
+        f"{config.repeats} processes of {config.steps} steps in blocks of "
+        f"{config.block} each; {', '.join(versions)}\n"
     )
     print(
         "| what | images/s | bare step beside it | ratio, median (range of processes) "
@@ -317,9 +319,8 @@ def work(config: Config) -> int:
         if name in absent:
             print(f"| {name} | not measured: {absent[name]} | | | |")
             continue
-        rates = [rate for one in ones for rate in one["rates"]]
-        bare = [rate for one in ones for rate in one["bare"]]
-        ratios = [_ratio(one) for one in ones]
+        rates, bare = ([one[name] for one in ones] for name in ("rate", "bare"))
+        ratios = [one["rate"] / one["bare"] for one in ones]
         peak = statistics.median(one["peak"] for one in ones) / 1e6
         mine, beside = statistics.median(rates), statistics.median(bare)
         print(
@@ -335,11 +336,6 @@ def work(config: Config) -> int:
             "minutes from one to the next. Peak memory is with the bare model beside."
         )
     return cli.EXIT_OK
-
-
-def _ratio(one: dict[str, Any]) -> float:
-    pairs = zip(one["rates"], one["bare"], strict=True)
-    return float(statistics.median(rate / bare for rate, bare in pairs))
 
 
 if __name__ == "__main__":
