@@ -30,14 +30,18 @@ def work(config: CompareConfig) -> int:
     """Train what is left to train, draw everything, return the exit code."""
     runs = study.plan_runs(config)
     study.check_records([run for run in runs if not study.find_finished(run)])
+    declared = declaration.declare(
+        runs, study.dataset_fingerprint(runs), config.study.baseline_run
+    )
+    power = declaration.describe_power(declared)
     if config.study.dry_run:
         print(study.describe_plan(runs, train_command))
+        print(power)
         return cli.EXIT_OK
+    if power:
+        print(power, flush=True)
     runs_dir = Path(config.run.runs_dir)
-    fingerprint = study.dataset_fingerprint(runs)
-    declaration.write_declaration(
-        runs_dir, declaration.declare(runs, fingerprint), runs, config.study.reason
-    )
+    declaration.write_declaration(runs_dir, declared, runs, config.study.reason)
     try:
         codes = study.train_runs(runs, train_command)
     except KeyboardInterrupt:

@@ -57,6 +57,33 @@ def test_a_baseline_is_compared_with_each(tmp_path):
     assert [pair[0] for pair in declared["comparisons"]] == ["adam 1e-4"] * 3
 
 
+def test_a_baseline_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"baseline_run must be one of .* got 'lion'"):
+        declaration.declare(plan(tmp_path), "d" * 64, "lion")
+
+
+@pytest.mark.parametrize(
+    ("replicates", "baseline", "words"),
+    [
+        (5, "", "5 replicates and 6 pairs: nothing can be significant; 8 replicates"),
+        (
+            8,
+            "",
+            "8 replicates and 6 pairs: the smallest p value they can give is 0.047",
+        ),
+        (
+            1,
+            "adam 1e-4",
+            "1 replicate and 3 comparisons with the baseline: nothing can",
+        ),
+    ],
+)
+def test_what_it_can_show_is_said(tmp_path, replicates, baseline, words):
+    runs = plan(tmp_path, replicates=replicates)
+    declared = declaration.declare(runs, "d" * 64, baseline)
+    assert declaration.describe_power(declared).startswith(words)
+
+
 @pytest.mark.parametrize("how", ["epochs", "text"])
 def test_a_declaration_that_was_edited_is_refused(tmp_path, how):
     write(tmp_path)

@@ -10,7 +10,6 @@ import tensorflow as tf
 
 from tfpipe.base import files
 from tfpipe.training import derivatives, diagnostics, run_folder
-from tfpipe.training import run as run_module
 from tfpipe.training.config import RunConfig
 from tfpipe.training.derivatives import LossSurface, dot, extreme_eigenvalues
 from tfpipe.training.diagnostics import Diagnostics, noise_scale
@@ -216,7 +215,7 @@ def test_pictures_of_the_noise_are_mixed_as_batches_are(records_dir, tmp_path):
             super().__init__(model, copy, pictures, labels, start, **more)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run_module, "Diagnostics", Watch)
+        patch.setattr(diagnostics, "Diagnostics", Watch)
         train(run.replace(diagnostics="full"), say=lambda line: None)
     [labels] = seen
     assert len(labels) == 39
@@ -245,7 +244,9 @@ def test_a_run_that_goes_on_at_an_epochs_end_measures_the_same(records_dir, tmp_
     assert lines[0] == lines[1]
 
 
-@pytest.mark.parametrize("kind", ["full", "hessian"])
+@pytest.mark.parametrize(
+    "kind", [pytest.param("full", marks=pytest.mark.slow), "hessian"]
+)
 def test_a_run_with_diagnostics_trains_as_one_without(records_dir, tmp_path, kind):
     config = small_run(records_dir, tmp_path)
     plain = train(config, say=lambda line: None)

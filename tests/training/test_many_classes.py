@@ -10,7 +10,7 @@ from tfpipe.training.config import RunConfig
 from tfpipe.training.run import train
 
 
-@pytest.fixture(params=[10, 300])
+@pytest.fixture(params=[10, pytest.param(300, marks=pytest.mark.slow)])
 def num_classes(request):
     return request.param
 

@@ -48,7 +48,7 @@ class Progress:
             self._bar.stop()
 
     def advance(self, count: int = 1, note: str = "") -> None:
-        """Count `count` more units; `note` is shown behind the counts."""
+        """Count `count` more units, or none; `note` is shown behind the counts."""
         self.done += count
         now = time.monotonic()
         rate = self.done / max(now - self._start, 1e-9)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tfpipe.base import files
-from tfpipe.comparison import results
+from tfpipe.comparison import results, statistics
 from tfpipe.training import config as run_config
 from tfpipe.training import run_folder, stages
 from tfpipe.training.config import RunConfig
@@ -35,11 +35,18 @@ def declare(
         fingerprint: the records'.
         baseline: the label of the configuration that others are compared with; "":
             every pair is compared.
+
+    Raises:
+        ValueError: for a baseline that isn't among them.
     """
     seeds = sorted({run.run.seed for run in runs})
     configurations = [run for run in runs if run.run.seed == seeds[0]]
     labels = results.configuration_labels(configurations)
     pairs = [list(pair) for pair in itertools.combinations(labels, 2)]
+    if baseline and baseline not in labels:
+        raise ValueError(
+            f"baseline_run must be one of {', '.join(labels)}, got {baseline!r}"
+        )
     if baseline:
         pairs = [[baseline, label] for label in labels if label != baseline]
     return {
@@ -60,6 +67,23 @@ def declare(
         "alpha": ALPHA,
         "stages": dataclasses.asdict(stages.DEFAULT),
     }
+
+
+def describe_power(declared: dict[str, Any]) -> str:
+    """Say what a study can show at all, "" where nothing is compared."""
+    replicates, comparisons = len(declared["seeds"]), len(declared["comparisons"])
+    if not comparisons:
+        return ""
+    pairs = "pairs" if not declared["baseline_run"] else "comparisons with the baseline"
+    words = (
+        f"{replicates} replicate{'s' * (replicates > 1)} and {comparisons} "
+        f"{pairs if comparisons > 1 else pairs.removesuffix('s')}: "
+    )
+    smallest = statistics.smallest_p(replicates, comparisons)
+    if smallest > declared["alpha"]:
+        needed = statistics.replicates_needed(comparisons, declared["alpha"])
+        return f"{words}nothing can be significant; {needed} replicates are needed"
+    return f"{words}the smallest p value they can give is {smallest:.2g}"
 
 
 def digest(declared: dict[str, Any]) -> str:

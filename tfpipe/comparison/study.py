@@ -53,6 +53,11 @@ class StudyConfig(Group):
     replicates: int = setting(
         1, "Seeds a configuration: seed, seed + 1, and so on.", minimum=1, front=True
     )
+    baseline_run: str = setting(
+        "",
+        'The configuration that others are compared with, as tables name it: "adam '
+        '1e-4"; empty: every pair.',
+    )
     reason: str = setting(
         "", "Why the study is another one than runs_dir/study.json declared."
     )

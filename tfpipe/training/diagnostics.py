@@ -13,6 +13,11 @@ import keras
 import numpy as np
 
 from tfpipe.base.seeds import derive_seed
+from tfpipe.data import order
+from tfpipe.data.order import Ids
+from tfpipe.data.streaming.pipeline import Batches
+from tfpipe.training import models
+from tfpipe.training.config import RunConfig
 from tfpipe.training.derivatives import LossSurface, Vector, dot, extreme_eigenvalues
 
 NOISE_EXAMPLES, CURVATURE_EXAMPLES = 256, 64
@@ -178,6 +183,48 @@ class Diagnostics:
             found[f"hessian_{name}"] = value
             found[f"hessian_{name}_error"] = max(spread, bound)
         return found
+
+
+def build_diagnostics(
+    config: RunConfig,
+    model: keras.Model,
+    batches: Batches,
+    train_ids: Ids,
+    after_part: Callable[[], None],
+) -> Diagnostics:
+    """Return the diagnostics of a run, whose pictures are loaded here.
+
+    Args:
+        config: the run.
+        model: the one that is trained.
+        batches: makes batches of source ids.
+        train_ids: what is trained on.
+        after_part: as for `Diagnostics`.
+    """
+    copy = models.build_model(
+        config.model,
+        config.data.image_size,
+        int(model.output_shape[-1]),
+        seed=config.run.seed,
+    )
+    # In an epoch's order: as a split has them, classes take turns, and batches of
+    # equal shares are quieter than those that are trained on.
+    ids = order.epoch_order(train_ids, config.run.seed, 0)[:NOISE_EXAMPLES]
+    pictures, labels = (
+        np.concatenate(parts) for parts in zip(*list(batches.dataset(ids)), strict=True)
+    )
+    # Of the copy, which has the weights that the run began with.
+    start = [keras.ops.convert_to_numpy(v).copy() for v in copy.trainable_variables]
+    return Diagnostics(
+        model,
+        copy,
+        pictures,
+        labels,
+        start,
+        seed=config.run.seed,
+        has_hessian=config.run.diagnostics == "hessian",
+        after_part=after_part,
+    )
 
 
 def noise_scale(traces: list[float], squares: list[float]) -> dict[str, float | None]:

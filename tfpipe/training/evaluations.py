@@ -25,7 +25,6 @@ class Evaluator:
         batches: makes batches of source ids.
         train_ids: what is trained on.
         folder: the run's, for predictions.
-        after_batch: called behind every batch; may raise to break off.
     """
 
     def __init__(
@@ -35,17 +34,19 @@ class Evaluator:
         batches: Batches,
         train_ids: Ids,
         folder: Path,
-        after_batch: Callable[[], None],
     ) -> None:
         self._model, self._batches, self._folder = model, batches, folder
-        self._after_batch = after_batch
         self._watched = WatchedModel(model)
         self.splits = held_out(source)
         self._train_ids = moments.train_eval_ids(train_ids)
         self._datasets: dict[bytes, Any] = {}
 
-    def probe(self) -> dict[str, Any]:
-        """Return the fields of a probe, a quick look at fixed pictures."""
+    def probe(self, after_batch: Callable[[], None]) -> dict[str, Any]:
+        """Return the fields of a probe, a quick look at fixed pictures.
+
+        `after_batch` is called behind every batch, and may raise to break off.
+        """
+        self._after_batch = after_batch
         with updates.averaged_weights(self._model, self._model.optimizer):
             validation = self._pass(moments.probe_ids(self.splits["validation"]))
             train = self._pass_train(moments.probe_ids(self._train_ids))
@@ -57,12 +58,15 @@ class Evaluator:
             **self._describe(validation, train),
         }
 
-    def full(self, step: int) -> tuple[Evaluation, dict[str, Any]]:
+    def full(
+        self, step: int, after_batch: Callable[[], None]
+    ) -> tuple[Evaluation, dict[str, Any]]:
         """Return the evaluation of all of validation, and the fields of its line.
 
         Test is evaluated, too, where there is one. Predictions of both are stored,
         if they are finite.
         """
+        self._after_batch = after_batch
         found = {}
         with updates.averaged_weights(self._model, self._model.optimizer):
             for split, ids in self.splits.items():

@@ -14,10 +14,8 @@ from tfpipe.data.streaming.augment import Augmentation
 from tfpipe.data.streaming.pipeline import Batches
 from tfpipe.data.streaming.source import Source
 from tfpipe.training import (
-    determinism,
+    building,
     devices,
-    models,
-    precision,
     range_config,
     rate_range,
     run_folder,
@@ -88,45 +86,30 @@ def find_rate(config: FindConfig, say: Callable[[str], None] = print) -> RateRan
 def _build(
     config: FindConfig, run: RunConfig, num_classes: int
 ) -> tuple[keras.Model, Position]:
-    devices.set_up()
-    determinism.set_up(run.run.determinism)
-    record = None
-    if config.range.from_run:
-        record = run_folder.read_run(Path(config.range.from_run))
-    chosen, _ = precision.resolve_precision(
-        record.facts["precision"] if record else run.model.precision,
-        run.model.model,
-        on_gpu=bool(devices.gpus()),
-    )
-    model = models.build_model(
-        run.model,
-        run.data.image_size,
+    """Return a model of its own, and where it stands."""
+    if not config.range.from_run:
+        return building.build(run, num_classes, config.range.steps).model, Position()
+    record = run_folder.read_run(Path(config.range.from_run))
+    built = building.build(
+        run.replace(precision=record.facts["precision"]),
         num_classes,
-        seed=run.run.seed,
-        precision=chosen,
+        config.range.steps,
     )
-    optimizer = updates.build_optimizer(run.optimizer, config.range.steps)
-    optimizer.build(model.trainable_variables)
-    model.compile(
-        optimizer=optimizer,
-        loss="categorical_crossentropy",
-        metrics=["accuracy"],
-        jit_compile=determinism.may_compile(run.run.determinism),
-    )
-    if not record:
-        return model, Position()
+    # The run's own optimizer may have a schedule, and then no variable for its rate.
     stored = updates.build_optimizer(record.config.optimizer, config.range.steps)
-    stored.build(model.trainable_variables)
+    stored.build(built.model.trainable_variables)
     folder = record.folder / run_folder.CHECKPOINT
-    position, _ = state.load_state(folder, [*model.variables, *stored.variables])
+    variables = [*built.model.variables, *stored.variables]
+    position, _ = state.load_state(folder, variables)
     if position.step == 0:
         raise ValueError(
             f"{record.folder} must hold a checkpoint to start from, got none; leave "
             "from_run out"
         )
-    for mine, theirs in zip(_state_of(optimizer), _state_of(stored), strict=True):
+    pairs = zip(_state_of(built.optimizer), _state_of(stored), strict=True)
+    for mine, theirs in pairs:
         mine.assign(theirs)
-    return model, position
+    return built.model, position
 
 
 def _step(

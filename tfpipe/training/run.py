@@ -22,16 +22,14 @@ from tfpipe.data.streaming.augment import Augmentation
 from tfpipe.data.streaming.pipeline import Batches
 from tfpipe.data.streaming.source import Source
 from tfpipe.training import (
+    building,
     catalog,
-    determinism,
     devices,
     diagnostics,
     evaluations,
     measure,
-    models,
     moments,
     outcome,
-    precision,
     promise,
     provenance,
     run_folder,
@@ -132,6 +130,8 @@ class _Run:
         self.advised = False
         self.compiled: set[int] = set()
         self.clock = verdict.Clock()
+        self.diagnostics: Diagnostics | None = None
+        self.diagnostic_seconds = 0.0
 
     def _num_steps(self) -> int:
         steps = self.config.run.epochs * self.steps_per_epoch
@@ -153,10 +153,8 @@ class _Run:
                     self.batches,
                     self.train_ids,
                     self.folder,
-                    signals.raise_received,
                 )
-                self.diagnostics = self._build_diagnostics()
-                self._promise_diagnostics()
+                self._prepare_diagnostics()
                 self.clocks.switch("other")
                 self._go()
             except KeyboardInterrupt:
@@ -176,11 +174,18 @@ class _Run:
 
     # Preparing
 
-    def _promise_diagnostics(self) -> None:
-        """Say what diagnostics cost, before the first step."""
-        self.diagnostic_seconds = 0.0
-        if not self.diagnostics:
+    def _prepare_diagnostics(self) -> None:
+        """Build what measures noise and curvature where asked; say what it costs."""
+        if self.config.run.diagnostics == "economy":
             return
+        with self.batches.loader.faults_by_name():
+            self.diagnostics = diagnostics.build_diagnostics(
+                self.config,
+                self.model,
+                self.batches,
+                self.train_ids,
+                self.signals.raise_received,
+            )
         self.diagnostic_seconds = self.diagnostics.estimate_seconds()
         memory = self.diagnostics.lanczos_bytes() / 1e9
         self.say(
@@ -195,64 +200,13 @@ class _Run:
             return self.position.seconds
         return {part: at_end[f"{part}_seconds"] for part in self.position.seconds}
 
-    def _build_diagnostics(self) -> Diagnostics | None:
-        """Return what measures noise and curvature, None where nobody asked for it."""
-        config, kind = self.config, self.config.run.diagnostics
-        if kind == "economy":
-            return None
-        copy = models.build_model(
-            config.model,
-            config.data.image_size,
-            len(self.class_names),
-            seed=config.run.seed,
-        )
-        # In an epoch's order: as a split has them, classes take turns, and batches of
-        # equal shares are quieter than those that are trained on.
-        ids = order.epoch_order(self.train_ids, config.run.seed, 0)
-        with self.batches.loader.faults_by_name():
-            dataset = self.batches.dataset(ids[: diagnostics.NOISE_EXAMPLES])
-            batches = list(dataset)
-        pictures, labels = (
-            np.concatenate(parts) for parts in zip(*batches, strict=True)
-        )
-        # Of the copy, which has the weights that the run began with.
-        start = [keras.ops.convert_to_numpy(v).copy() for v in copy.trainable_variables]
-        return Diagnostics(
-            self.model,
-            copy,
-            pictures,
-            labels,
-            start,
-            seed=config.run.seed,
-            has_hessian=kind == "hessian",
-            after_part=self.signals.raise_received,
-        )
-
     def _build(self, callbacks: Sequence[Any]) -> None:
         config = self.config
-        devices.set_up()
-        determinism.set_up(config.run.determinism)
-        self.precision = precision.resolve_precision(
-            config.model.precision, config.model.model, on_gpu=bool(devices.gpus())
-        )
-        self.model = models.build_model(
-            config.model,
-            config.data.image_size,
-            len(self.class_names),
-            seed=config.run.seed,
-            precision=self.precision[0],
-        )
-        self.optimizer = updates.build_optimizer(config.optimizer, self._num_steps())
-        self.optimizer.build(self.model.trainable_variables)
-        optimizer_variables = list(self.optimizer.variables)
+        built = building.build(config, len(self.class_names), self._num_steps())
+        self.model, self.optimizer = built.model, built.optimizer
+        self.precision = built.precision
         every = EVERY[config.run.diagnostics]
         self.norms = Norms(self.optimizer, self.model.trainable_variables, every)
-        self.model.compile(
-            optimizer=self.optimizer,
-            loss="categorical_crossentropy",
-            metrics=["accuracy"],
-            jit_compile=determinism.may_compile(config.run.determinism),
-        )
         self.stopping = stopping.build_early_stopping(config.stopping)
         self.plateau = stopping.build_plateau(config.optimizer)
         own = [rule for rule in (self.plateau, self.stopping) if rule]
@@ -263,7 +217,7 @@ class _Run:
         self.writer = RunWriter(
             self.folder,
             self.model,
-            [*self.model.variables, *optimizer_variables],
+            built.variables,
             max(counts) / sum(counts),
         )
 
@@ -398,7 +352,7 @@ class _Run:
             left = min(left, config.run.max_steps - position.step)
         with Progress(label, left, "steps") as progress:
             while position.epoch_step < self.steps_per_epoch and not self._is_cut():
-                self._probe()
+                self._probe(progress)
                 self.clocks.switch("train")
                 start = time.monotonic()
                 with self.batches.loader.faults_by_name():
@@ -450,15 +404,20 @@ class _Run:
             diagnostic_seconds=self.diagnostic_seconds,
         )
 
-    def _probe(self) -> None:
+    def _probe(self, progress: Progress) -> None:
         """Take a quick look where one is due; an epoch's end has a full evaluation."""
         position = self.position
         if position.step not in moments.PROBE_STEPS:
             return
         if position.evaluated_step == position.step:
             return
+
+        def after_batch() -> None:
+            self.signals.raise_received()
+            progress.advance(0, note=f"probe at step {position.step:,}")
+
         with self.clocks.running("eval"):
-            found = self.evaluator.probe()
+            found = self.evaluator.probe(after_batch)
         self._write_evaluation(found)
 
     def _train_step(self, pictures: Any, labels: Any) -> None:
@@ -516,8 +475,17 @@ class _Run:
     def _finish_epoch(self) -> None:
         """Evaluate, write the epoch's line, save."""
         position = self.position
-        with self.clocks.running("eval"):
-            evaluation, found = self.evaluator.full(position.step)
+        batches = self.evaluator.num_batches("full")
+        with (
+            self.clocks.running("eval"),
+            Progress("evaluation", batches, "batches") as progress,
+        ):
+
+            def after_batch() -> None:
+                self.signals.raise_received()
+                progress.advance()
+
+            evaluation, found = self.evaluator.full(position.step, after_batch)
         if not math.isfinite(evaluation.loss):
             self._diverge("val_loss")
             return
