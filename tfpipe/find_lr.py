@@ -24,7 +24,10 @@ def work(config: FindConfig) -> int:
     run = range_config.run_of(config)
     check_records(run, read_manifest(run.data.records_dir))
     with hidden_stderr():
+        from tfpipe.training import devices
         from tfpipe.training.range_test import find_rate
+
+        devices.describe()
     found = find_rate(config)
     flags = range_config.compare_flags(run, rate_range.suggest_rates(found))
     print(f"compare: {shlex.join(['python', '-m', 'tfpipe.compare', *flags])}")

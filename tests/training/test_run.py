@@ -223,6 +223,14 @@ def test_more_epochs_continue_a_finished_run(configure, whole):
     assert digest(extended.folder) == whole[3]
 
 
+def test_a_comparison_goes_on_with_what_train_began(configure):
+    """Early stopping that can't act is no other run, whether it is off or not."""
+    train(configure(epochs=1), say=quiet)
+    extended = train(configure(epochs=2, early_stopping="off"), say=quiet)
+    assert extended.status["status"] == "done"
+    assert extended.status["epoch"] == 2
+
+
 def test_a_finished_run_is_left_alone(configure):
     record = train(configure(), say=quiet)
     before = digest(record.folder)

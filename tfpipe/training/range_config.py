@@ -92,7 +92,7 @@ def run_of(config: FindConfig) -> Run:
         data = dataclasses.replace(run.data, records_dir=_records_dir(config, run))
         run = dataclasses.replace(run, data=data)
     else:
-        run = Run.of(seed=config.range.seed)
+        run = Run.of(seed=config.range.seed, runs_dir=config.range.runs_dir)
         run = dataclasses.replace(
             run, data=config.data, model=config.model, optimizer=config.optimizer
         )
@@ -129,15 +129,26 @@ def picture_path(config: FindConfig, run: Run) -> Path:
     tested = [identity(run), dataclasses.asdict(config.range)]
     digest = hashlib.sha256(json.dumps(tested, sort_keys=True).encode())
     name = f"{text[:80]}-{digest.hexdigest()[:8]}.png"
-    return Path(config.range.runs_dir) / FOLDER / name
+    return Path(_runs_dir(config)) / FOLDER / name
+
+
+def _runs_dir(config: FindConfig) -> str:
+    """Return the folder asked for, or that of the run that is tested."""
+    asked, default = config.range.runs_dir, RangeSettings().runs_dir
+    if config.range.from_run and asked == default:
+        return str(Path(config.range.from_run).parent)
+    return asked
 
 
 def compare_flags(run: Run, rates: list[str]) -> list[str]:
     """Return the flags of tfpipe.compare that train the tested settings at rates."""
     default = settings.flatten(Run())
     # What a comparison sets itself, and what a range test did.
-    own = ("optimizer", "learning_rate", "schedule", "schedule_args", "decay")
-    plain = {name: default[name] for name in (*own, "run_name", "epochs", "seed")}
+    own = (
+        *("optimizer", "learning_rate", "schedule", "schedule_args", "decay"),
+        *("run_name", "seed", "diagnostics", "early_stopping"),
+    )
+    plain = {name: default[name] for name in own}
     return [
         f"--optimizers={run.optimizer.optimizer}",
         f"--learning_rates={','.join(rates)}",

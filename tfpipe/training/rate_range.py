@@ -5,6 +5,7 @@ rates for training neural networks", 2017.
 """
 
 import dataclasses
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -191,4 +192,5 @@ def draw_range(found: RateRange, path: Path, title: str) -> None:
         axes.spines[["top", "right"]].set_visible(False)
         kind = "plateau: only the end says something" if found.is_plateau else ""
         words = f"{title}; worth a try {found.low:.1e} to {found.high:.1e}"
-        figure.supxlabel("\n".join(filter(None, [words, kind])), fontsize=8, color=grey)
+        lines = [*textwrap.wrap(words, 90), kind]
+        figure.supxlabel("\n".join(filter(None, lines)), fontsize=8, color=grey)
