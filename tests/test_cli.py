@@ -70,6 +70,7 @@ def test_absent_records_exit_2(tmp_path):
 
 BINARY = """
 import dataclasses, errno, os, signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # as without nohup
 from tfpipe import cli
 from tfpipe.base import settings
 from tfpipe.base.settings import setting
@@ -102,7 +103,10 @@ cli.run_binary("doc", Config, work)
 )
 def test_exit_codes(how, code, text):
     result = subprocess.run(
-        [sys.executable, "-c", BINARY, f"--how={how}"], capture_output=True, text=True
+        [sys.executable, "-c", BINARY, f"--how={how}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert result.returncode == code
     assert text in result.stderr
