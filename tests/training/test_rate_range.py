@@ -72,6 +72,14 @@ def test_a_plateau_says_only_what_is_too_large(scale):
     assert "plateau" in rate_range.describe_range(found)[0]
 
 
+def test_a_jump_to_a_higher_plateau_is_the_end():
+    """As sgd's on small pictures: 0.69, then one class for all at 0.73."""
+    for seed in range(50):
+        losses = np.where(RATES > 0.6, 0.735, 0.69) + noise(0.01, seed)
+        found = rate_range.find_range(RATES, losses)
+        assert 0.3 < found.largest_stable < 2
+
+
 def test_a_loss_that_is_not_finite_is_the_end():
     losses = np.where(RATES > 1e-2, np.nan, 0.693) + noise()
     found = rate_range.find_range(RATES, losses)

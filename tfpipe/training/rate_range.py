@@ -102,7 +102,7 @@ def find_range(rates: Any, losses: Any) -> RateRange:
     error = spread * np.sqrt(squares / weights**2 + 1 / quiet)
     later = number > quiet
     lowest = np.minimum.accumulate(np.where(later, smoothed, start))
-    is_high = later & (smoothed > lowest + np.maximum(SURE * error, 0.1 * abs(start)))
+    is_high = later & (smoothed > lowest + np.maximum(SURE * error, 0.03 * abs(start)))
     # A loss that comes down again was noise; one that stays up is the end.
     end = int(np.flatnonzero(~is_high)[-1]) + 1
     is_over = end < len(losses)
