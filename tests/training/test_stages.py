@@ -68,6 +68,14 @@ def test_bracket_reads_as_half_open():
 
 
 START_LOSS = 0.6933
+LETTERS = {
+    "diverged": "X",
+    "collapsed": "C",
+    "plateau": "P",
+    "descent": "D",
+    "saturation": "S",
+    "overfit": "O",
+}
 
 
 def letters(lines, *, budget=5, majority=3188 / 6250, examples=6250):
@@ -78,7 +86,7 @@ def letters(lines, *, budget=5, majority=3188 / 6250, examples=6250):
         start_loss=START_LOSS,
         budget=budget,
     )
-    return "".join(stages.LETTERS[label] for label in found)
+    return "".join(LETTERS[label] for label in found)
 
 
 def full(accuracies, losses=None, shares=None, train=None):

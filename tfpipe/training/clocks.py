@@ -25,14 +25,10 @@ plots. callbacks: a person's own. other: what is left.
 
 
 class Clocks:
-    """Seconds of each part of a run, over all its sessions.
+    """Seconds of each part of a run, over all its sessions."""
 
-    Args:
-        seconds: what earlier sessions took, by part.
-    """
-
-    def __init__(self, seconds: dict[str, float] | None = None) -> None:
-        self._seconds = dict.fromkeys(PARTS, 0.0) | (seconds or {})
+    def __init__(self) -> None:
+        self._seconds = dict.fromkeys(PARTS, 0.0)
         self._part = "start"
         self._since = time.monotonic()
 

@@ -421,8 +421,9 @@ def run_name(config: RunConfig) -> str:
     values = identity(config)
     # As given: whether early stopping can act depends on the epochs, a name mustn't.
     given = in_words(config)
-    values |= {field.name: given[field.name] for field in _STOPPING}
-    values["monitor"] = metric_name(values["monitor"])
+    if config.stopping.early_stopping != "off":
+        values |= {field.name: given[field.name] for field in _STOPPING}
+        values["monitor"] = metric_name(values["monitor"])
     if values["schedule"] != schedules.DEFAULT:
         values.pop("decay")  # it is always 0 then
     parts = [values.pop("optimizer"), f"lr{values.pop('learning_rate'):g}"]

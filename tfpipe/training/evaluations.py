@@ -21,7 +21,7 @@ class Evaluator:
 
     Args:
         model: compiled with its optimizer, whose averages stand in where it has some.
-        source: the records.
+        splits: source ids of validation and, where there is one, of test.
         batches: makes batches of source ids.
         train_ids: what is trained on.
         folder: the run's, for predictions.
@@ -30,14 +30,14 @@ class Evaluator:
     def __init__(
         self,
         model: keras.Model,
-        source: Source,
+        splits: dict[str, Ids],
         batches: Batches,
         train_ids: Ids,
         folder: Path,
     ) -> None:
         self._model, self._batches, self._folder = model, batches, folder
         self._watched = WatchedModel(model)
-        self.splits = held_out(source)
+        self.splits = splits
         self._train_ids = moments.train_eval_ids(train_ids)
         self._datasets: dict[bytes, Any] = {}
 

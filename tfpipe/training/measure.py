@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfpipe.base import files
+from tfpipe.training import stages
 
-COLLAPSED_SHARE = 0.995
 TOP = 5
 METRICS = ("loss", "accuracy", "top_5_accuracy", "balanced_accuracy", "macro_f1")
 """Of an evaluation; top_5_accuracy where there are more than 5 classes."""
@@ -173,7 +173,7 @@ def describe_collapse(evaluation: Evaluation, class_names: tuple[str, ...]) -> s
     """Say so where one class is answered for (nearly) every picture, else ""."""
     shares = evaluation.predicted_shares
     answered = int(np.argmax(shares))
-    if shares[answered] < COLLAPSED_SHARE:
+    if shares[answered] < stages.DEFAULT.collapsed_share:
         return ""
     every = "every picture" if shares[answered] == 1 else f"{shares[answered]:.1%}"
     line = (

@@ -28,7 +28,8 @@ class Norms:
         every: see EVERY.
 
     Attributes:
-        last_update: what the last measured step changed, an array a weight.
+        last_update: what the last update changed, an array a weight; None where not
+            every update is measured.
     """
 
     def __init__(self, optimizer: Any, weights: list[Any], every: int) -> None:
@@ -36,6 +37,7 @@ class Norms:
         self._batches = optimizer.gradient_accumulation_steps or 1
         self._scale = optimizer.loss_scale_factor or 1.0
         self._before: list[Any] | None = None
+        self._was_measured = False
         self.last_update: list[Any] | None = None
         self._is_measured, self._found = (
             optimizer.add_variable(shape=shape, initializer="zeros", name=name)
@@ -63,11 +65,12 @@ class Norms:
         """Prepare for step `number`, from 1 on."""
         update, rest = divmod(number, self._batches)
         is_measured = not rest and (update == 1 or update % self._every == 0)
-        was_measured = self._before is not None
-        # A copy: JAX gives the memory of the old weights to the new ones.
-        self._before = [ops.copy(w) for w in self._weights] if is_measured else None
-        if is_measured != was_measured:
+        if is_measured:
+            # A copy: JAX gives the memory of the old weights to the new ones.
+            self._before = [ops.copy(weight) for weight in self._weights]
+        if is_measured != self._was_measured:
             self._is_measured.assign(1.0 if is_measured else 0.0)
+        self._was_measured = is_measured
 
     def end_step(self) -> tuple[bool, dict[str, float]]:
         """Return whether the gradient was finite, and the norms of a measured step.
@@ -80,10 +83,13 @@ class Norms:
             return is_finite, {}
         now = [ops.convert_to_tensor(weight) for weight in self._weights]
         pairs = zip(now, self._before, strict=True)
-        self.last_update = [ops.subtract(new, old) for new, old in pairs]
+        update = [ops.subtract(new, old) for new, old in pairs]
+        self._before = None
+        if self._every == 1:  # for diagnostics; else memory that nobody reads
+            self.last_update = update
         return is_finite, {
             "grad_norm": float(whole) / self._scale,
-            "update_norm": float(_norm(self.last_update)),
+            "update_norm": float(_norm(update)),
             "weight_norm": float(_norm(now)),
         }
 

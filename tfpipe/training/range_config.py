@@ -13,9 +13,9 @@ from tfpipe.training.config import (
     Group,
     ModelConfig,
     OptimizerConfig,
+    RunConfig,
     identity,
 )
-from tfpipe.training.config import RunConfig as Run
 from tfpipe.training.optimizers import OPTIMIZERS
 
 FOLDER = "find_lr"
@@ -80,7 +80,7 @@ class FindConfig:
                     )
 
 
-def run_of(config: FindConfig) -> Run:
+def run_of(config: FindConfig) -> RunConfig:
     """Return the run that is tested, at a constant rate.
 
     Raises:
@@ -92,7 +92,7 @@ def run_of(config: FindConfig) -> Run:
         data = dataclasses.replace(run.data, records_dir=_records_dir(config, run))
         run = dataclasses.replace(run, data=data)
     else:
-        run = Run.of(seed=config.range.seed, runs_dir=config.range.runs_dir)
+        run = RunConfig.of(seed=config.range.seed, runs_dir=config.range.runs_dir)
         run = dataclasses.replace(
             run, data=config.data, model=config.model, optimizer=config.optimizer
         )
@@ -105,12 +105,12 @@ def run_of(config: FindConfig) -> Run:
     )
 
 
-def _records_dir(config: FindConfig, run: Run) -> str:
+def _records_dir(config: FindConfig, run: RunConfig) -> str:
     asked, default = config.data.records_dir, DataConfig().records_dir
     return asked if asked != default else run.data.records_dir
 
 
-def describe_start(config: FindConfig, run: Run) -> str:
+def describe_start(config: FindConfig, run: RunConfig) -> str:
     """Return what is tested, for the picture and the terminal."""
     name = run.optimizer.optimizer
     where = config.range.from_run or "fresh weights"
@@ -119,7 +119,7 @@ def describe_start(config: FindConfig, run: Run) -> str:
     return f"{name}{arguments}, {run.model.model} at {size} px, from {where}"
 
 
-def picture_path(config: FindConfig, run: Run) -> Path:
+def picture_path(config: FindConfig, run: RunConfig) -> Path:
     """Return where the picture goes; its numbers go beside it as JSON."""
     name = run.optimizer.optimizer.replace(":", "-")
     text = f"{name}-{run.model.model.replace(':', '-')}-{run.data.image_size}"
@@ -140,9 +140,9 @@ def _runs_dir(config: FindConfig) -> str:
     return asked
 
 
-def compare_flags(run: Run, rates: list[str]) -> list[str]:
+def compare_flags(run: RunConfig, rates: list[str]) -> list[str]:
     """Return the flags of tfpipe.compare that train the tested settings at rates."""
-    default = settings.flatten(Run())
+    default = settings.flatten(RunConfig())
     # What a comparison sets itself, and what a range test did.
     own = (
         *("optimizer", "learning_rate", "schedule", "schedule_args", "decay"),
@@ -156,7 +156,7 @@ def compare_flags(run: Run, rates: list[str]) -> list[str]:
     ]
 
 
-def default_rate(run: Run) -> float | None:
+def default_rate(run: RunConfig) -> float | None:
     """Return Keras's default rate for the optimizer, None for a person's own."""
     row = OPTIMIZERS.get(run.optimizer.optimizer)
     return row.default_rate if row else None

@@ -109,8 +109,8 @@ class _Run:
         self.folder = folder
         self.class_names = source.manifest.class_names
         self.train_ids = source.split_ids("train", config.data.train_examples)
-        held_out = evaluations.held_out(source)
-        self.val_ids = held_out["validation"]
+        self.held_out = evaluations.held_out(source)
+        self.val_ids = self.held_out["validation"]
         self.batches = Batches(
             source,
             image_size=config.data.image_size,
@@ -119,7 +119,7 @@ class _Run:
             augmentation=Augmentation(kinds=config.data.augment, seed=config.run.seed),
             # Who sees each picture once gains nothing by keeping it.
             cache="none" if self._sees_once() else config.data.cache,
-            cached_ids=np.concatenate([self.train_ids, *held_out.values()]),
+            cached_ids=np.concatenate([self.train_ids, *self.held_out.values()]),
         )
         self.steps_per_epoch = math.ceil(len(self.train_ids) / config.data.batch_size)
         self.class_weights = updates.class_weights(
@@ -149,7 +149,7 @@ class _Run:
             try:
                 self.evaluator = Evaluator(
                     self.model,
-                    self.source,
+                    self.held_out,
                     self.batches,
                     self.train_ids,
                     self.folder,

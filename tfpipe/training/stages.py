@@ -37,14 +37,6 @@ class Thresholds:
 DEFAULT = Thresholds()
 TARGETS = tuple(tenth / 10 for tenth in range(1, 10))
 """Shares of the way from the majority share to an accuracy of 1."""
-LETTERS = {
-    "diverged": "X",
-    "collapsed": "C",
-    "plateau": "P",
-    "descent": "D",
-    "saturation": "S",
-    "overfit": "O",
-}
 
 
 @dataclasses.dataclass(frozen=True)
