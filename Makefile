@@ -1,6 +1,8 @@
 # Set-up, checks, tests and the demo. BUILD.md names the plain commands behind them.
 PYTHON ?= $(shell command -v python3.11 || echo python3)
 VENV = .venv
+# One process a core up to four, whole files each: tests of a file share their runs.
+PYTEST = $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 BIN = $(VENV)/bin
 
 .PHONY: setup check test test-all demo bench
@@ -22,10 +24,10 @@ check: setup
 	$(BIN)/mypy
 
 test: setup
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: $(VENV)/peers
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 demo: setup
 	$(BIN)/python tools/make_demo_images.py

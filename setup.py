@@ -8,6 +8,7 @@ TEST = [
     "hypothesis>=6",
     "pytest>=8",
     "pytest-timeout>=2.3",
+    "pytest-xdist>=3.6",
     "scipy>=1.14",
     "tensorflow-datasets>=4.9.10",
 ]
