@@ -663,6 +663,16 @@ def test_a_collapsed_epoch_is_explained(configure):
     assert "try --learning_rate=0.01 or --learning_rate=1e-10" in text
 
 
+def test_a_warm_up_that_holds_the_rate_down_is_named_where_a_run_collapsed(configure):
+    lines = []
+    values = {"model": "small_cnn", "optimizer": "sgd", "learning_rate": 1e-9}
+    warm_up = {"schedule": "warmup", "schedule_args": ["warmup_steps=5000"]}
+    train(configure(epochs=1, **values, **warm_up), say=lines.append)
+    text = "\n".join(lines)
+    assert "the warm-up holds the learning rate at 1e-12 here, below 1e-09" in text
+    assert "try --learning_rate" not in text
+
+
 # Each with the step that is lost: a run goes on behind the one before, inside an epoch,
 # at its end, between updates of accumulated gradients, behind a reduced rate.
 CASES = [

@@ -448,7 +448,10 @@ class _Run:
             with self.clocks.running("diagnostics"):
                 found |= self.diagnostics.measure(update)
         line = self._write_evaluation(found)
-        self.reporter.report_evaluation(line, evaluation, position)
+        updates_taken = position.step // (
+            self.optimizer.gradient_accumulation_steps or 1
+        )
+        self.reporter.report_evaluation(line, evaluation, position, updates_taken)
         if evaluation.accuracy > position.best_val_accuracy:
             position.best_val_accuracy = evaluation.accuracy
             if "best" in self.config.run.keep:

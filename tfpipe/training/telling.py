@@ -8,8 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from tfpipe.base.progress import format_seconds
-from tfpipe.training import catalog, measure, promise, run_folder, verdict
-from tfpipe.training.config import RunConfig
+from tfpipe.training import (
+    catalog,
+    measure,
+    promise,
+    run_folder,
+    schedules,
+    verdict,
+)
+from tfpipe.training.config import OptimizerConfig, RunConfig
 from tfpipe.training.measure import Evaluation
 from tfpipe.training.position import Position
 from tfpipe.training.surface import describe_surface
@@ -37,7 +44,7 @@ class Reporter:
         self._class_names = class_names
         self._plan: Callable[[Position], promise.Plan]
         self._step_seconds: list[float] = []
-        self._has_advised = False
+        self._advised: set[bool] = set()
 
     def report_damage(self, names: Iterable[str]) -> None:
         """Name the checkpoints that are passed over."""
@@ -115,7 +122,11 @@ class Reporter:
         return f"{note}, {rate:,.3g} images/s, run until {end}"
 
     def report_evaluation(
-        self, line: dict[str, Any], evaluation: Evaluation, position: Position
+        self,
+        line: dict[str, Any],
+        evaluation: Evaluation,
+        position: Position,
+        num_updates: int,
     ) -> None:
         """Say what an epoch brought, and what to do where it collapsed.
 
@@ -123,6 +134,7 @@ class Reporter:
             line: of metrics.jsonl.
             evaluation: of all of validation.
             position: at the end of the epoch, before the next begins.
+            num_updates: until then; a schedule counts them.
         """
         began = position.epoch_began_seconds
         numbers = [f"{name} {line[name]:.4f}" for name in LOGGED]
@@ -138,13 +150,17 @@ class Reporter:
         if surface:
             self._say(f"  {surface}")
         collapse = measure.describe_collapse(evaluation, self._class_names)
-        if collapse and self._has_advised:
+        if not collapse:
+            return
+        rule, applied = self._config.optimizer, line["learning_rate"]
+        # Each kind of advice once: what a warm-up hid shows when it is over.
+        kind = is_held_down(rule, applied, num_updates)
+        if kind in self._advised:
             self._say(f"  {collapse.partition(':')[0]}, as before")
-        elif collapse:
-            self._has_advised = True
-            rule = self._config.optimizer
-            self._say(f"  {collapse}")
-            self._say(f"  {catalog.advise_rate(rule.optimizer, rule.learning_rate)}")
+            return
+        self._advised.add(kind)
+        self._say(f"  {collapse}")
+        self._say(f"  {advise(rule, applied, num_updates)}")
 
     def report_save(self, step: int) -> None:
         """Say that an interrupted run can go on."""
@@ -172,3 +188,41 @@ class Reporter:
         self._say(f"curves: {self._folder / run_folder.PLOTS}")
         command = promise.tensorboard_command(self._config.run.runs_dir)
         self._say(f"TensorBoard: {command}")
+
+
+def is_held_down(rule: OptimizerConfig, applied: float, num_updates: int) -> bool:
+    """Tell whether a schedule keeps a rate below half of the one configured.
+
+    Args:
+        rule: the optimizer's settings.
+        applied: the learning rate of the next update.
+        num_updates: taken until then.
+    """
+    if applied >= rule.learning_rate / 2 or rule.schedule == "constant":
+        return False
+    # By itself the default of --decay takes a million updates for it.
+    return rule.schedule != schedules.DEFAULT or rule.decay * num_updates > 1
+
+
+def advise(rule: OptimizerConfig, applied: float, num_updates: int) -> str:
+    """Say what to change where a run has collapsed; arguments as `is_held_down`."""
+    if not is_held_down(rule, applied, num_updates):
+        return catalog.advise_rate(rule.optimizer, rule.learning_rate)
+    given = schedules.parse_args(rule.schedule, rule.schedule_args)
+    warm_up = given.get("warmup_steps", 0)
+    if num_updates < warm_up:
+        return (
+            f"the warm-up holds the learning rate at {applied:.3g} here, below "
+            f"{rule.learning_rate:g}: give a smaller warmup_steps in --schedule_args, "
+            f"or train on past update {warm_up:,}"
+        )
+    moved = f"from {rule.learning_rate:g} down to {applied:.3g} here"
+    if rule.schedule == schedules.DEFAULT:
+        return (
+            f"decay has brought the learning rate {moved}: give a smaller --decay than "
+            f"{rule.decay:g}"
+        )
+    return (
+        f"schedule {rule.schedule} has brought the learning rate {moved}: give other "
+        "--schedule_args, or --schedule=constant"
+    )
