@@ -34,7 +34,7 @@ from tfpipe.training import (
     updates,
     verdict,
 )
-from tfpipe.training.clocks import Clocks
+from tfpipe.training.clocks import Clocks, as_fields
 from tfpipe.training.config import RunConfig
 from tfpipe.training.diagnostics import Diagnostics
 from tfpipe.training.evaluations import Evaluator
@@ -528,4 +528,11 @@ class _Run:
             if self.diagnostics and position.epoch_step:
                 # An evaluation may come next, of the step that was taken before.
                 self.writer.save_update(position.step, self.norms.last_update)
-            self.writer.write_status(status, position, reason)
+            # Of the checkpoint, so that a session that goes on from it adds to these.
+            is_over = status == "interrupted"
+            self.writer.write_status(
+                status,
+                position,
+                reason,
+                seconds=as_fields(position.seconds) if is_over else None,
+            )
