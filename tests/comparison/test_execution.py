@@ -181,6 +181,15 @@ def test_runs_begin_replicate_by_replicate_the_longest_first():
     assert forecast.expect_seconds(other, paces) == 15.0
 
 
+def test_a_damaged_run_that_is_started_again_says_no_pace(write_run, fake_trainer):
+    run = write_run([0.6] * 5).replace(overwrite=True)
+    assert "to train, about 7 min 55 s\n" in execution.describe_plan(
+        [run], fake_trainer
+    )
+    (run_folder.run_folder(run) / run_folder.STATUS).unlink()
+    assert "to train\n" in execution.describe_plan([run], fake_trainer)
+
+
 def test_a_study_ends_with_its_last_worker():
     assert forecast.study_seconds([], [5, 4, 3], 2) == 7
     assert forecast.study_seconds([2], [5, 1], 2) == 5

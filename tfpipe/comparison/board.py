@@ -42,10 +42,13 @@ class Watch:
         """Read how far the run is."""
         if not self._facts:
             path = self._folder / run_folder.CONFIG
-            # Written anew by each session; until then all here is of one before.
-            if not path.exists() or path.stat().st_mtime < self._began:
+            try:
+                # Written anew by each session; until then all here is of one before.
+                if path.stat().st_mtime < self._began:
+                    return
+                self._facts = json.loads(path.read_text(encoding="utf-8"))
+            except FileNotFoundError:
                 return
-            self._facts = json.loads(path.read_text(encoding="utf-8"))
         line = files.read_last_json_line(self._folder / run_folder.STEPS)
         if not line:
             return
@@ -127,6 +130,8 @@ class Board:
 
     def __exit__(self, *exception: object) -> None:
         if self._live:
+            # Of a study that was stopped no run trains any more.
+            self._live.transient = exception[0] is not None
             self._live.update(self.table(), refresh=True)
             self._live.stop()
 

@@ -87,7 +87,8 @@ def _train_in_turn(
         rest = zip(runs[number:], finished[number:], strict=True)
         left = [run for run, record in rest if not record]
         if left:
-            print(describe_left(runs, left, num_workers), flush=True)
+            paces = forecast.measure_paces(runs, num_workers)
+            print(forecast.describe_left(left, num_workers, paces), flush=True)
     return codes
 
 
@@ -250,7 +251,7 @@ def describe_plan(
         lines.append(f"    {shlex.join(command(run))}")
     left = [r for r, record in zip(runs, finished, strict=True) if not record]
     if left:
-        lines.append(describe_left(runs, left, num_workers))
+        lines.append(forecast.describe_left(left, num_workers, paces))
     return "\n".join(lines)
 
 
@@ -259,16 +260,6 @@ def _to_train(run: RunConfig, paces: Sequence[forecast.Pace]) -> str:
     state = f"goes on after step {step:,}" if step else "to train"
     seconds = forecast.expect_seconds(run, paces)
     return state if seconds is None else f"{state}, {forecast.about(seconds)}"
-
-
-def describe_left(
-    runs: Sequence[RunConfig], left: Sequence[RunConfig], num_workers: int
-) -> str:
-    """Say how many runs of a study are left, and how long they take together."""
-    paces = forecast.measure_paces(runs, num_workers)
-    together = f", {num_workers} at a time" if num_workers > 1 else ""
-    num = f"{len(left)} run{'s' * (len(left) > 1)}{together}"
-    return f"left: {num}: {forecast.describe_left(left, num_workers, paces)}"
 
 
 def _ended(record: RunRecord) -> str:

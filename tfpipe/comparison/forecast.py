@@ -4,6 +4,7 @@ import dataclasses
 import heapq
 import statistics
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from tfpipe.base.progress import format_seconds
@@ -24,7 +25,6 @@ WORK = (
     "diagnostics",
 )
 """Settings that make a step, and an epoch, as long as another's."""
-UNKNOWN = "time is said after their first steps"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,26 +47,27 @@ def measure_paces(runs: Iterable[RunConfig], num_workers: int) -> list[Pace]:
 
     Only of runs beside which as many trained as would now: alone, a run is faster.
     """
-    paces = []
-    for run in runs:
-        folder = run_folder.run_folder(run)
-        if not run_folder.is_run_folder(folder):
-            continue
+    folders = [run_folder.run_folder(run) for run in runs]
+    paces = [_measure(f, num_workers) for f in folders if run_folder.is_run_folder(f)]
+    return [pace for pace in paces if pace]
+
+
+def _measure(folder: Path, num_workers: int) -> Pace | None:
+    try:
         record = run_folder.read_run(folder)
-        lines, facts = record.evaluations, record.facts
-        # In older formats a line's seconds are those of its epoch.
-        is_of_today = facts["format_version"] == run_folder.FORMAT_VERSION
-        if lines and is_of_today and results.num_workers(facts) == num_workers:
-            seconds = lines[-1]["wall_seconds"] / lines[-1]["step"]
-            per_epoch = facts["steps_per_epoch"]
-            paces.append(
-                Pace(
-                    config=record.config,
-                    step_seconds=seconds,
-                    steps_per_epoch=per_epoch,
-                )
-            )
-    return paces
+    except ValueError:
+        return None  # a damaged one that is started again
+    lines, facts = record.evaluations, record.facts
+    # In older formats a line's seconds are those of its epoch.
+    is_of_today = facts["format_version"] == run_folder.FORMAT_VERSION
+    is_alike = results.num_workers(facts) == num_workers
+    if not (lines and is_of_today and is_alike):
+        return None
+    return Pace(
+        config=record.config,
+        step_seconds=lines[-1]["wall_seconds"] / lines[-1]["step"],
+        steps_per_epoch=facts["steps_per_epoch"],
+    )
 
 
 def expect_pace(run: RunConfig, paces: Sequence[Pace]) -> Pace | None:
@@ -157,16 +158,24 @@ def study_seconds(
 
 
 def describe_left(
-    runs: Sequence[RunConfig], num_workers: int, paces: list[Pace]
+    left: Sequence[RunConfig], num_workers: int, paces: Sequence[Pace]
 ) -> str:
-    """Say how long the runs that are left take together, as far as that is known."""
-    seconds = [expect_seconds(run, paces) for run in runs]
+    """Say how many runs are left, and how long they take together where that is known.
+
+    Args:
+        left: in the order in which they begin.
+        num_workers: how many train at a time.
+        paces: what is known.
+    """
+    together = f", {num_workers} at a time" if num_workers > 1 else ""
+    words = f"left: {len(left)} run{'s' * (len(left) > 1)}{together}"
+    seconds = [expect_seconds(run, paces) for run in left]
     known = [length for length in seconds if length is not None]
     if not known:
-        return UNKNOWN
-    unknown = len(runs) - len(known)
+        return f"{words}: time is said after their first steps"
+    unknown = len(left) - len(known)
     rest = f", and {unknown} of unknown length" if unknown else ""
-    return f"{about(study_seconds([], known, num_workers))}{rest}"
+    return f"{words}: {about(study_seconds([], known, num_workers))}{rest}"
 
 
 def about(seconds: float) -> str:

@@ -232,12 +232,13 @@ def conditions_of(result: RunResult) -> dict[str, Any]:
     if not result.facts:
         return conditions
     facts, machine = result.facts, result.facts["machine"]
+    cores = machine["cores"]
     return {
         **conditions,
         "precision": facts["precision"],
         "train_examples": facts["train_examples"],
         "dataset": facts["dataset_fingerprint"][:12],
-        "machine": f"{machine['cpu']} with {machine['cores']} cores",
+        "machine": f"{machine['cpu']} with {cores} core{'s' * (cores > 1)}",
         **facts["versions"],
     }
 
