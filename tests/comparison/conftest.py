@@ -1,13 +1,18 @@
 """Run folders as a training writes them, made of numbers."""
 
 import json
+import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tfpipe.base import files, machine
+from tfpipe.comparison import board
+from tfpipe.comparison.board import Board
 from tfpipe.training import config as run_config
 from tfpipe.training import run_folder
 from tfpipe.training.config import RunConfig
@@ -159,3 +164,43 @@ def fake_trainer(tmp_path: Path) -> Callable[[RunConfig], list[str]]:
         return [sys.executable, str(script), optimizer, str(tmp_path / optimizer)]
 
     return command
+
+
+NVIDIA_SMI = """#!/bin/sh
+echo "GPU 0: NVIDIA H100 (UUID: GPU-aa01)"
+echo "GPU 1: NVIDIA H100 (UUID: GPU-bb02)"
+"""
+
+
+@pytest.fixture
+def two_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine with two GPUs, as far as nvidia-smi says; give its script."""
+    script = tmp_path / "bin" / "nvidia-smi"
+    script.parent.mkdir()
+    script.write_text(NVIDIA_SMI)
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{script.parent}:{os.environ['PATH']}")
+    monkeypatch.delenv(machine.CUDA_DEVICES, raising=False)
+    return script
+
+
+@pytest.fixture
+def working(write_run: WriteRun, monkeypatch: pytest.MonkeyPatch) -> Board:
+    """Two runs, of which the first is at step 600 of 2,930; give a board of them."""
+    now = [0.0]
+    monkeypatch.setattr(board.time, "monotonic", lambda: now[0])
+    runs = [
+        write_run([0.6], status="running", facts={"workers": 2}),
+        RunConfig.of(optimizer="adam", epochs=5),
+    ]
+    shown = Board(runs, runs, 2)
+    shown.begin(runs[0])
+    shown.begin(runs[1])
+    folder = run_folder.run_folder(runs[0])
+    os.utime(folder / run_folder.CONFIG, (time.time() + 1,) * 2)
+    for step in (590, 600):
+        line = {"step": step, "epoch": 2}
+        files.append_json_line(folder / run_folder.STEPS, line)
+        now[0] += 61.0
+        shown.refresh()
+    return shown
