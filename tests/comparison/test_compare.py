@@ -251,3 +251,19 @@ def test_a_dry_run_of_a_search_says_that_more_follows(search, tmp_path):
     assert "run 10 of 10: adam-lr0.01-s0: to train" in output
     assert "what comes next follows from their results\n" in output
     assert not (tmp_path / "runs").exists()
+
+
+def test_runs_without_a_result_leave_rates_unchosen(tmp_path, fake_trainer):
+    script = fake_trainer(RunConfig())[1]
+    flags = ["--optimizers=sgd", "--learning_rates=0.1,1", "--tune"]
+    flags.append(f"--runs_dir={tmp_path / 'runs'}")
+    result = subprocess.run(
+        [sys.executable, "-c", HARNESS, script, str(tmp_path), *flags],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (result.returncode, result.stderr) == (3, "")
+    assert "rates can't be chosen while runs are left without a result" in result.stdout
+    assert "| tuning: sgd 0.1 | " in result.stdout

@@ -3,12 +3,12 @@ import json
 import pytest
 
 from tfpipe.base import settings
-from tfpipe.comparison import grid, study
+from tfpipe.comparison import study, study_file
 from tfpipe.comparison.study import CompareConfig
 
 
 @pytest.fixture
-def study_file(tmp_path):
+def write_study(tmp_path):
     """Give a function that writes entries, or a text, and returns the path."""
 
     def write(entries):
@@ -26,11 +26,11 @@ def plan(**values):
 
 
 def changes(path):
-    return [change.values for change in grid.read_file(path)]
+    return [change.values for change in study_file.read_file(path)]
 
 
-def test_lists_expand_to_all_combinations_the_last_fastest(study_file):
-    path = study_file(
+def test_lists_expand_to_all_combinations_the_last_fastest(write_study):
+    path = write_study(
         [{"optimizer": ["sgd", "adam"], "batch_size": [8, 16], "learning_rate": 0.01}]
     )
     found = [
@@ -54,14 +54,14 @@ def test_lists_expand_to_all_combinations_the_last_fastest(study_file):
         ("flip", [("flip",)]),
     ],
 )
-def test_one_list_is_one_value_of_a_setting_that_is_a_list(study_file, value, found):
-    path = study_file([{"optimizer": "sgd", "augment": value}])
+def test_one_list_is_one_value_of_a_setting_that_is_a_list(write_study, value, found):
+    path = write_study([{"optimizer": "sgd", "augment": value}])
     assert [change["augment"] for change in changes(path)] == found
     assert [run.data.augment for run in plan(study=path)] == found
 
 
-def test_arguments_go_by_their_own_names_or_as_a_list(study_file):
-    path = study_file(
+def test_arguments_go_by_their_own_names_or_as_a_list(write_study):
+    path = write_study(
         [
             {"optimizer": "sgd", "momentum": [0.5, 0.9], "nesterov": True},
             {"optimizer": "adam", "optimizer_args": [["beta_2=0.99"], []]},
@@ -88,8 +88,8 @@ def test_arguments_go_by_their_own_names_or_as_a_list(study_file):
     ]
 
 
-def test_grid_single_runs_and_file_add_up(study_file):
-    path = study_file([{"model": ["small_cnn", "vgg16"]}])
+def test_grid_single_runs_and_file_add_up(write_study):
+    path = write_study([{"model": ["small_cnn", "vgg16"]}])
     runs = plan(optimizers=("adam",), run=("sgd",), study=path, learning_rate=0.01)
     assert [run.optimizer.optimizer for run in runs] == [
         *("adam", "sgd", "rmsprop", "rmsprop")
@@ -100,13 +100,13 @@ def test_grid_single_runs_and_file_add_up(study_file):
     assert [run.optimizer.optimizer for run in runs] == ["lion", "lion"]
 
 
-def test_auto_starts_around_each_optimizers_own_centre(study_file):
+def test_auto_starts_around_each_optimizers_own_centre(write_study):
     runs = plan(optimizers=("sgd", "lion"), learning_rates=("auto",))
     assert [run.optimizer.learning_rate for run in runs] == [
         *(0.001, 0.003, 0.01, 0.03, 0.1),
         *(1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3)[2:],
     ]
-    path = study_file([{"optimizer": "sgd", "momentum": 0.9, "learning_rate": "auto"}])
+    path = write_study([{"optimizer": "sgd", "momentum": 0.9, "learning_rate": "auto"}])
     runs = plan(study=path, run=("sgd,learning_rate=auto",))
     assert len(runs) == 10
     faithful = plan(learning_rates=("auto",), faithful=True)
@@ -149,9 +149,9 @@ def test_auto_starts_around_each_optimizers_own_centre(study_file):
         ([{}, {}], "folder each, got rmsprop-lr0.0001-s0 twice"),
     ],
 )
-def test_errors_name_the_file_and_the_entry(study_file, entries, message):
+def test_errors_name_the_file_and_the_entry(write_study, entries, message):
     with pytest.raises(ValueError, match=message):
-        plan(study=study_file(entries))
+        plan(study=write_study(entries))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ import pytest
 
 from tfpipe.comparison import tuning
 from tfpipe.comparison.tuning import Search
+from tfpipe.training.optimizers import OPTIMIZERS
 
 CHANCE = 0.5
 
@@ -34,6 +35,14 @@ def test_half_decades_are_as_people_write_them(step, rate):
 def test_a_search_starts_with_five_rates():
     assert tuning.around(0.001).rates == (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
     assert tuning.around(0.001).start == tuning.around(0.001).rates
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, row in OPTIMIZERS.items() if not row.refused]
+)
+def test_the_middle_is_the_optimizers_own_centre(name):
+    centre = OPTIMIZERS[name].centre
+    assert tuning.around(centre).rates[tuning.REACH] == centre
 
 
 def test_a_best_inside_ends_it():

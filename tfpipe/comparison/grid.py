@@ -1,22 +1,13 @@
 """What a comparison's configurations change in the settings that all of them share.
 
-They come from a grid, from --run words and from a --study file:
-
-    [{"optimizer": ["sgd", "adam"], "learning_rate": [1e-3, 1e-2], "batch_size": 64},
-     {"optimizer": "sgd", "momentum": [0.5, 0.9], "augment": [[], ["crop", "flip"]]}]
-
-An object has settings of a run, or arguments of its optimizer or schedule, by name. A
-list of values stands for one run each, in all combinations. Where a setting is a list
-itself (augment, optimizer_args, schedule_args), one list is one value, and a list of
-lists is several.
+They are a grid of optimizers and learning rates, and the texts of --run; `study_file`
+reads those of a file.
 """
 
 import dataclasses
 import itertools
-import json
 import typing
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from tfpipe.base import settings
@@ -26,8 +17,6 @@ from tfpipe.training.config import OptimizerConfig, RunConfig
 from tfpipe.training.optimizers import OPTIMIZERS
 from tfpipe.training.schedules import SCHEDULES
 
-EXPERIMENT = (("rmsprop", 1e-4), ("adam", 1e-4), ("sgd", 1e-4), ("adam", 1e-3))
-"""The experiment's four runs: optimizer and learning rate."""
 AUTO = "auto"
 """In a learning rate's place: a search around the optimizer's own centre."""
 NO_FACTORS = {
@@ -55,24 +44,17 @@ class Change:
 
 
 def read_changes(
-    optimizers: Sequence[str], rates: Sequence[str], runs: Sequence[str], file: str
+    optimizers: Sequence[str], rates: Sequence[str], runs: Sequence[str]
 ) -> list[Change]:
-    """Return the grid's configurations, then those of --run, then the file's.
+    """Return the grid's configurations, then those of --run.
 
-    What a grid leaves open, optimizer or rate, is left to the shared settings. With
-    nothing given they are the experiment's four.
+    What a grid leaves open, optimizer or rate, is left to the shared settings.
 
     Args:
         optimizers: of a grid.
         rates: of a grid, as texts; or AUTO alone.
         runs: texts as `parse_run` reads them.
-        file: a path as `read_file` reads it, or "".
     """
-    if not (optimizers or rates or runs or file):
-        return [
-            Change({"optimizer": name, "learning_rate": rate})
-            for name, rate in EXPERIMENT
-        ]
     if AUTO in rates and len(rates) > 1:
         raise ValueError(
             f"learning_rates must be auto or numbers, got {','.join(rates)}; leave "
@@ -81,12 +63,11 @@ def read_changes(
     axes: dict[str, list[Any]] = {"optimizer": list(optimizers)}
     axes["learning_rate"] = [_parse_rate(text, "learning_rates") for text in rates]
     given = {name: values for name, values in axes.items() if values}
-    changes = [Change(values) for values in _combine(given)] if given else []
-    changes += [Change(parse_run(text)) for text in runs]
-    return changes + (read_file(file) if file else [])
+    changes = [Change(values) for values in combine(given)] if given else []
+    return changes + [Change(parse_run(text)) for text in runs]
 
 
-def _combine(axes: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+def combine(axes: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     """Return all combinations, the last axis changing fastest."""
     return [
         dict(zip(axes, values, strict=True))
@@ -130,100 +111,10 @@ def parse_run(text: str) -> dict[str, Any]:
             pairs[name] = _parse_rate(pairs[name], name)
         elif not _is_of_schedule(name, pairs):  # which is refused below
             pairs[name] = settings.parse_value(pairs[name], kind, name)
-    return _assign(pairs, where)
+    return assign(pairs, where)
 
 
-def read_file(path: str) -> list[Change]:
-    """Return the configurations of a --study file, each knowing its entry.
-
-    Raises:
-        ValueError: for what isn't a list of such objects, naming file and entry.
-    """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-        entries = json.loads(text, object_pairs_hook=_Pairs)
-    except ValueError as error:
-        raise ValueError(
-            f"{path} must be a JSON list of objects, got {error}; mend it there"
-        ) from None
-    if not isinstance(entries, list) or isinstance(entries, _Pairs) or not entries:
-        raise ValueError(
-            f"{path} must be a JSON list of objects, got {_kind(entries)}; write "
-            '[{"optimizer": ["sgd", "adam"], "learning_rate": [1e-3, 1e-2]}]'
-        )
-    changes = []
-    for number, entry in enumerate(entries, start=1):
-        where = f"{path} entry {number}"
-        for values in _expand(entry, where):
-            changes.append(Change(_assign(values, where), where))
-    return changes
-
-
-class _Pairs(list[tuple[str, Any]]):
-    """A JSON object as it was written: a name may stand in it twice."""
-
-
-def _kind(value: Any) -> str:
-    if isinstance(value, _Pairs):
-        return "an object"
-    if isinstance(value, list):
-        return "a list" if value else "an empty list"
-    return json.dumps(value)
-
-
-def _expand(entry: Any, where: str) -> list[dict[str, Any]]:
-    """Return every combination of an entry's values, by name."""
-    if not isinstance(entry, _Pairs):
-        raise ValueError(
-            f"{where} must be an object, got {_kind(entry)}; write "
-            '{"optimizer": "adam", "learning_rate": 1e-3}'
-        )
-    axes: dict[str, list[Any]] = {}
-    for name, value in entry:
-        if name in axes:
-            raise ValueError(f"{where} must have {name} once, got it twice")
-        axes[name] = _values(name, value, where)
-        for one in axes[name]:
-            is_list = isinstance(one, list) and not isinstance(one, _Pairs)
-            members = one if is_list and _is_list(name) else [one]
-            if any(isinstance(member, list) for member in members):
-                raise ValueError(
-                    f"{where} must have values or lists of them, got "
-                    f"{_kind(one)} in {name}; take it apart"
-                )
-    return _combine(axes)
-
-
-def _values(name: str, value: Any, where: str) -> list[Any]:
-    """Return the values that a setting takes in turn."""
-    if not isinstance(value, list) or isinstance(value, _Pairs):
-        return [value]
-    num_lists = sum(isinstance(one, list) for one in value)
-    if 0 < num_lists < len(value):
-        raise ValueError(
-            f"{where} must have one list or lists alone in {name}, got both; put "
-            "single values into lists of one"
-        )
-    if _is_list(name) and not num_lists:
-        return [value]
-    if not value:
-        raise ValueError(
-            f"{where} must have a value for {name}, got an empty list; leave {name} out"
-        )
-    return value
-
-
-def _is_list(name: str) -> bool:
-    """Tell whether a setting, or an argument wherever it is one, is itself a list."""
-    if name in KINDS:
-        return typing.get_origin(KINDS[name]) is tuple
-    tables = [row.arguments for row in OPTIMIZERS.values()]
-    tables += [row.arguments for row in SCHEDULES.values()]
-    found = [table[name].type for table in tables if name in table]
-    return any(typing.get_origin(kind) is list for kind in found)
-
-
-def _assign(pairs: Mapping[str, Any], where: str) -> dict[str, Any]:
+def assign(pairs: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Return settings by flat name, arguments put where they belong.
 
     Raises:

@@ -8,7 +8,7 @@ from typing import Any
 
 from tfpipe.base import files, settings
 from tfpipe.base.settings import setting
-from tfpipe.comparison import grid, tuning
+from tfpipe.comparison import grid, study_file, tuning
 from tfpipe.comparison.grid import Change
 from tfpipe.data import manifest
 from tfpipe.training import run_folder
@@ -26,6 +26,9 @@ from tfpipe.training.config import (
 from tfpipe.training.optimizers import OPTIMIZERS
 from tfpipe.training.record_checks import check_records as check_run
 from tfpipe.training.run_folder import RunRecord
+
+EXPERIMENT = (("rmsprop", 1e-4), ("adam", 1e-4), ("sgd", 1e-4), ("adam", 1e-3))
+"""The experiment's four runs: optimizer and learning rate."""
 
 EXIT_DONE, EXIT_WRONG_INPUT, EXIT_DIVERGED = 0, 2, 3
 
@@ -131,9 +134,12 @@ def plan_points(config: CompareConfig) -> list[Point]:
             for two runs that would write one folder.
     """
     study = config.study
-    changes = grid.read_changes(
-        study.optimizers, study.learning_rates, study.run, study.study
-    )
+    changes = grid.read_changes(study.optimizers, study.learning_rates, study.run)
+    if study.study:
+        changes += study_file.read_file(study.study)
+    changes = changes or [
+        Change({"optimizer": name, "learning_rate": rate}) for name, rate in EXPERIMENT
+    ]
     _refuse_unheeded(config, changes)
     own = [field.name for field in dataclasses.fields(StudyConfig)]
     shared = {k: v for k, v in settings.flatten(config).items() if k not in own}
