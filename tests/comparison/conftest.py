@@ -61,57 +61,75 @@ def write_run(tmp_path: Path) -> WriteRun:
         **values: Any,
     ) -> RunConfig:
         config = RunConfig.of(runs_dir=str(tmp_path / "runs"), **values)
-        folder = run_folder.run_folder(config)
-        folder.mkdir(parents=True)
-        losses = val_loss or [0.69] * len(val_accuracy)
-        all_facts = {
-            "format_version": run_folder.FORMAT_VERSION,
-            "config": run_config.to_json(config),
-            "class_names": ["dog", "cat"],
-            "split_sizes": {"train": 18_750, "validation": 6_250},
-            "validation_class_counts": [3_188, 3_062],
-            "dataset_fingerprint": "d" * 64,
-            "initial_weights_sha256": f"{config.run.seed}" * 64,
-            "precision": "float32",
-            "machine": {"cpu": "A CPU", "cores": 2},
-            "versions": {"keras": "3.15.1"},
-            "steps_per_epoch": STEPS_PER_EPOCH,
-            "train_examples": 18_750,
-            "shortened": [],
-            **(facts or {}),
-        }
-        (folder / run_folder.CONFIG).write_text(json.dumps(all_facts))
-        epochs = len(val_accuracy)
-        run_folder.write_status(
-            folder,
-            status,
-            epoch=epochs,
-            step=epochs * STEPS_PER_EPOCH,
-            reason=reason,
+        lines = {"val_loss": val_loss, "accuracy": accuracy}
+        write_folder(
+            config, val_accuracy, lines=lines, status=status, reason=reason, facts=facts
         )
-        lines = [
-            {
-                "epoch": epoch + 1,
-                "step": (epoch + 1) * STEPS_PER_EPOCH,
-                "kind": "full",
-                "loss": losses[epoch],
-                "accuracy": (accuracy or val_accuracy)[epoch],
-                "val_loss": losses[epoch],
-                "val_accuracy": val_accuracy[epoch],
-                "predicted_shares": [1.0, 0.0],
-                "learning_rate": 1e-4,
-                # Of the run until then: epochs take 90, 91, 92 ... seconds.
-                "train_seconds": sum(90.0 + before for before in range(epoch + 1)),
-                "eval_seconds": 3.0 * (epoch + 1),
-                "wall_seconds": sum(93.0 + before for before in range(epoch + 1)),
-            }
-            for epoch in range(epochs)
-        ]
-        text = "".join(json.dumps(line) + "\n" for line in lines)
-        (folder / run_folder.METRICS).write_text(text)
         return config
 
     return write
+
+
+def write_folder(
+    config: RunConfig,
+    val_accuracy: list[float],
+    *,
+    lines: dict[str, list[float] | None] | None = None,
+    status: str = "done",
+    reason: str = "",
+    facts: dict[str, Any] | None = None,
+) -> None:
+    """Write the folder of a run with these numbers, an epoch each."""
+    folder = run_folder.run_folder(config)
+    folder.mkdir(parents=True, exist_ok=config.run.overwrite)
+    given = lines or {}
+    losses = given.get("val_loss") or [0.69] * len(val_accuracy)
+    accuracy = given.get("accuracy") or val_accuracy
+    all_facts = {
+        "format_version": run_folder.FORMAT_VERSION,
+        "config": run_config.to_json(config),
+        "class_names": ["dog", "cat"],
+        "split_sizes": {"train": 18_750, "validation": 6_250},
+        "validation_class_counts": [3_188, 3_062],
+        "dataset_fingerprint": "d" * 64,
+        "initial_weights_sha256": f"{config.run.seed}" * 64,
+        "precision": "float32",
+        "machine": {"cpu": "A CPU", "cores": 2},
+        "versions": {"keras": "3.15.1"},
+        "steps_per_epoch": STEPS_PER_EPOCH,
+        "train_examples": 18_750,
+        "shortened": [],
+        **(facts or {}),
+    }
+    (folder / run_folder.CONFIG).write_text(json.dumps(all_facts))
+    epochs = len(val_accuracy)
+    run_folder.write_status(
+        folder,
+        status,
+        epoch=epochs,
+        step=epochs * STEPS_PER_EPOCH,
+        reason=reason,
+    )
+    metrics = [
+        {
+            "epoch": epoch + 1,
+            "step": (epoch + 1) * STEPS_PER_EPOCH,
+            "kind": "full",
+            "loss": losses[epoch],
+            "accuracy": accuracy[epoch],
+            "val_loss": losses[epoch],
+            "val_accuracy": val_accuracy[epoch],
+            "predicted_shares": [1.0, 0.0],
+            "learning_rate": 1e-4,
+            # Of the run until then: epochs take 90, 91, 92 ... seconds.
+            "train_seconds": sum(90.0 + before for before in range(epoch + 1)),
+            "eval_seconds": 3.0 * (epoch + 1),
+            "wall_seconds": sum(93.0 + before for before in range(epoch + 1)),
+        }
+        for epoch in range(epochs)
+    ]
+    text = "".join(json.dumps(line) + "\n" for line in metrics)
+    (folder / run_folder.METRICS).write_text(text)
 
 
 @pytest.fixture

@@ -196,7 +196,7 @@ def group_runs(
         rows[key] = row
         groups.setdefault(key, []).append(result)
     known = (declared or {}).get("configurations", {})
-    labels = run_results.label_settings(list(rows.values())) if rows else []
+    labels = run_results.replicate_labels([groups[key][0].config for key in rows])
     found = {}
     for key, label in zip(rows, labels, strict=True):
         name = next((n for n, row in known.items() if _is_same(row, rows[key])), label)

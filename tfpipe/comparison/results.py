@@ -5,7 +5,7 @@ import dataclasses
 import io
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from tfpipe.training import config as run_config
@@ -28,10 +28,9 @@ class RunResult:
     name: str
     label: str
     """Short and unlike the others': "rmsprop 1e-4", with whatever differs."""
+    config: RunConfig
     settings: dict[str, Any]
     """The settings it was trained with, by flat name."""
-    identity: dict[str, Any] = dataclasses.field(default_factory=dict)
-    """Those that tell configurations apart: `config.identity`."""
     facts: dict[str, Any] = dataclasses.field(default_factory=dict)
     """All of config.json; empty where the run never began."""
     status: str = "not started"
@@ -40,6 +39,11 @@ class RunResult:
     """Evaluations of the whole validation split, in order of steps."""
     probes: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     """Quick looks at a fixed part of it, in order of steps."""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The settings that tell configurations apart."""
+        return run_config.identity(self.config)
 
     @property
     def majority_share(self) -> float:
@@ -113,6 +117,17 @@ class RunResult:
         """The evaluation of the highest validation accuracy, the first of equals."""
         return max(self.evaluations, key=lambda evaluation: evaluation["val_accuracy"])
 
+    @property
+    def score(self) -> float:
+        """What a run that has ended counts where rates are chosen, in [0, 1].
+
+        It is the validation accuracy at its end; of one that diverged the majority
+        share, which is what its answers are worth.
+        """
+        if self.status == "diverged" or not self.evaluations:
+            return self.majority_share
+        return float(self.final["val_accuracy"])
+
     def series(self, metric: str) -> tuple[list[float], list[float]]:
         """Return epochs and values of a metric, without what is missing or infinite.
 
@@ -137,10 +152,13 @@ def num_workers(facts: dict[str, Any], name: str = "workers") -> int:
     return max(int(session.get(name, 1)) for session in sessions)
 
 
-def read_results(runs: Sequence[RunConfig]) -> list[RunResult]:
-    """Return what became of each run, in the order given."""
+def read_results(runs: Sequence[RunConfig], stage: str = "") -> list[RunResult]:
+    """Return what became of each run, in the order given.
+
+    Labels begin with the stage of the study, if one is named: "tuning: adam 1e-4".
+    """
     return [
-        _read(run, label)
+        _read(run, f"{stage}: {label}" if stage else label)
         for run, label in zip(runs, configuration_labels(runs), strict=True)
     ]
 
@@ -150,17 +168,14 @@ def _read(run: RunConfig, label: str) -> RunResult:
     name = run_config.run_name(run)
     if not run_folder.is_run_folder(folder):
         return RunResult(
-            name=name,
-            label=label,
-            settings=run_config.in_words(run),
-            identity=run_config.identity(run),
+            name=name, label=label, config=run, settings=run_config.in_words(run)
         )
     record = run_folder.read_run(folder)
     return RunResult(
         name=name,
         label=label,
+        config=record.config,
         settings=run_config.in_words(record.config),
-        identity=run_config.identity(record.config),
         facts=record.facts,
         status=record.status["status"],
         reason=record.status["reason"],
@@ -169,26 +184,43 @@ def _read(run: RunConfig, label: str) -> RunResult:
     )
 
 
-def configuration_labels(runs: Sequence[RunConfig]) -> list[str]:
-    """Return a label a run: optimizer, learning rate, and what else differs."""
-    return label_settings([comparable_settings(run) for run in runs])
+def configuration_labels(
+    runs: Sequence[RunConfig], leave_out: Collection[str] = ()
+) -> list[str]:
+    """Return a label a run: optimizer, learning rate, and what else differs.
 
-
-def label_settings(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Return a label for each of some settings: see `configuration_labels`."""
+    Args:
+        runs: those to tell apart.
+        leave_out: settings that labels don't show; see `replicate_labels`.
+    """
+    rows = [comparable_settings(run) for run in runs]
+    hidden = {"optimizer", "learning_rate", *leave_out}
+    if _follows_seed(runs):
+        hidden.add("split_seed")
     differing = [
         name
-        for name in rows[0]
-        if name not in ("optimizer", "learning_rate")
-        and len({row[name] for row in rows}) > 1
+        for name in (rows[0] if rows else ())
+        if name not in hidden and len({row[name] for row in rows}) > 1
     ]
     return [
         " ".join(
-            [row["optimizer"], format_number(row["learning_rate"])]
+            [row["optimizer"]]
+            + [format_number(row["learning_rate"])] * ("learning_rate" not in leave_out)
             + [f"{name}={format_number(row[name])}" for name in differing]
         )
         for row in rows
     ]
+
+
+def replicate_labels(runs: Sequence[RunConfig]) -> list[str]:
+    """Return a label a run that all replicates of its configuration share."""
+    return configuration_labels(runs, leave_out=("seed",))
+
+
+def _follows_seed(runs: Sequence[RunConfig]) -> bool:
+    """Tell whether each seed has a split of its own: it is the replicate's, then."""
+    splits = {(run.run.seed, run.data.split_seed) for run in runs}
+    return len({seed for seed, _ in splits}) == len(splits)
 
 
 def comparable_settings(run: RunConfig) -> dict[str, Any]:
