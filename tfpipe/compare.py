@@ -10,7 +10,8 @@ All runs of a seed start from the same weights and see the same order.
 Each run is trained in a process of its own, one after another, into its folder below
 --runs_dir. What is done is skipped, so the same command continues a comparison that was
 stopped, and only draws one that is done: a table in the terminal; report.md,
-results.csv and the curves in report/ beside the runs.
+results.csv and the curves in report/ beside the runs; and for TensorBoard the median of
+each configuration's replicates in aggregate/.
 """
 
 import sys
@@ -18,7 +19,7 @@ from pathlib import Path
 
 from tfpipe import cli
 from tfpipe.base import settings
-from tfpipe.comparison import declaration, page, results, study
+from tfpipe.comparison import aggregate, analysis, declaration, page, results, study
 from tfpipe.comparison.study import CompareConfig
 from tfpipe.training import promise
 from tfpipe.training.config import RunConfig
@@ -57,6 +58,9 @@ def work(config: CompareConfig) -> int:
         return cli.EXIT_WRONG_INPUT
     outcome = results.read_results(runs)
     paths = page.write_report(outcome, runs_dir / REPORT_DIR)
+    configurations = analysis.group_runs(outcome, declared)
+    if aggregate.write_aggregates(configurations, runs_dir):
+        paths.append(runs_dir / aggregate.FOLDER)
     print()
     page.print_page(outcome)
     print("\nwritten:", *paths, sep="\n  ")
