@@ -16,7 +16,8 @@ best with --replicates fresh seeds; only these are compared.
 Each run is trained in a process of its own into its folder below --runs_dir: one after
 another, or one on each GPU, or --workers at a time. What is done is skipped, so the
 same command continues a comparison that was stopped, and only draws one that is done: a
-table in the terminal; report.md, results.csv and the curves in report/ beside the runs.
+table in the terminal; report.md, results.csv and the curves in report/ beside the runs;
+and for TensorBoard the median of each configuration's replicates in aggregate/.
 """
 
 import sys
@@ -26,6 +27,8 @@ from pathlib import Path
 from tfpipe import cli
 from tfpipe.base import settings
 from tfpipe.comparison import (
+    aggregate,
+    analysis,
     declaration,
     execution,
     page,
@@ -77,6 +80,9 @@ def work(config: CompareConfig) -> int:
     outcome = results.read_results(plan.compared)
     outcome += results.read_results(plan.tuning, "tuning")
     paths = page.write_report(outcome, runs_dir / REPORT_DIR)
+    configurations = analysis.group_runs(results.read_results(plan.compared), declared)
+    if aggregate.write_aggregates(configurations, runs_dir):
+        paths.append(runs_dir / aggregate.FOLDER)
     print()
     page.print_page(outcome)
     print("\nwritten:", *paths, sep="\n  ")

@@ -87,6 +87,7 @@ def write_folder(
     accuracy = given.get("accuracy") or val_accuracy
     all_facts = {
         "format_version": run_folder.FORMAT_VERSION,
+        "began_seconds": 1_700_000_000.0 + 1_000 * config.run.seed,
         "config": run_config.to_json(config),
         "class_names": ["dog", "cat"],
         "split_sizes": {"train": 18_750, "validation": 6_250},

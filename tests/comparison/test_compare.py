@@ -92,6 +92,17 @@ def test_a_comparison_that_is_done_is_only_drawn(notebook_runs):
     assert (runs_dir / "report" / "comparison.png").exists()
 
 
+def test_replicates_have_their_median_in_tensorboard(write_run):
+    runs = [write_run([0.5, 0.6], seed=seed) for seed in (0, 1)]
+    runs_dir = Path(runs[0].run.runs_dir)
+    words = ("--optimizers=rmsprop", "--replicates=2", "--epochs=2")
+    code, output, _ = compare(*words, f"--runs_dir={runs_dir}")
+    assert code == 0
+    assert f"\n  {runs_dir / 'aggregate'}\n" in output
+    [written] = (runs_dir / "aggregate" / "rmsprop_1e-4" / "validation").iterdir()
+    assert written.name.startswith("events.out.tfevents.")
+
+
 def test_a_diverged_run_is_reported_and_gives_3(write_run):
     run = write_run([], optimizer="sgd", status="diverged", reason="loss is nan")
     code, output, _ = compare("--optimizers=sgd", f"--runs_dir={run.run.runs_dir}")
