@@ -29,6 +29,16 @@ def test_labels_say_what_else_differs():
     ]
 
 
+def test_a_setting_that_few_have_is_in_their_labels():
+    rows = [
+        {"optimizer": "adam", "learning_rate": 1e-3},
+        {"optimizer": "adam", "learning_rate": 1e-3, "epochs": 5},
+    ]
+    for order in (rows, rows[::-1]):
+        labels = {"adam 1e-3", "adam 1e-3 epochs=5"}
+        assert set(results.label_settings(order)) == labels
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [

@@ -154,17 +154,24 @@ def configuration_labels(runs: Sequence[RunConfig]) -> list[str]:
 
 
 def label_settings(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Return a label for each of some settings: see `configuration_labels`."""
+    """Return a label for each of some settings: see `configuration_labels`.
+
+    A setting that only some of them have is named where it is.
+    """
     differing = [
         name
-        for name in rows[0]
+        for name in dict.fromkeys(name for row in rows for name in row)
         if name not in ("optimizer", "learning_rate")
-        and len({row[name] for row in rows}) > 1
+        and len({row.get(name) for row in rows}) > 1
     ]
     return [
         " ".join(
             [row["optimizer"], format_number(row["learning_rate"])]
-            + [f"{name}={format_number(row[name])}" for name in differing]
+            + [
+                f"{name}={format_number(row[name])}"
+                for name in differing
+                if name in row
+            ]
         )
         for row in rows
     ]
