@@ -16,8 +16,6 @@ from tfpipe.training.stages import Escape
 METRICS = ("val_accuracy", "val_loss", "accuracy", "loss", "learning_rate")
 RUN_COLUMNS = ("run", "label", "optimizer", "learning_rate", "seed", "status")
 CSV_COLUMNS = (*RUN_COLUMNS, "epoch", "step", "metric", "value")
-NAMED = 2
-"""Runs that a line names before it counts the others."""
 CLOCKS = ("train_seconds", "eval_seconds", "wall_seconds")
 
 
@@ -226,44 +224,6 @@ def conditions_of(result: RunResult) -> dict[str, Any]:
         "machine": f"{machine['cpu']} with {machine['cores']} cores",
         **facts["versions"],
     }
-
-
-def mismatches(results: Sequence[RunResult]) -> list[str]:
-    """Return what must match between compared runs and doesn't, a line each."""
-    begun = [result for result in results if result.facts]
-    lines = []
-    for name in ("dataset", "image_size", "batch_size", "precision", "train_examples"):
-        values = [conditions_of(result)[name] for result in begun]
-        lines += _mismatch(name, begun, values)
-    ended = [result for result in begun if result.status in ("done", "stopped_early")]
-    lengths = [result.final["epoch"] for result in ended]
-    lines += _mismatch("epochs trained", ended, lengths)
-    for start in sorted({_start(result) for result in begun}):
-        same = [result for result in begun if _start(result) == start]
-        hashes = [result.facts["initial_weights_sha256"][:12] for result in same]
-        lines += _mismatch("initial weights", same, hashes)
-    return lines
-
-
-def _start(result: RunResult) -> tuple[int, str, str]:
-    """Return the settings that runs of the same initial weights share."""
-    values = result.settings
-    return values["seed"], values["model"], values["weights"]
-
-
-def _mismatch(what: str, results: list[RunResult], values: list[Any]) -> list[str]:
-    labels: dict[Any, list[str]] = {}
-    for result, value in zip(results, values, strict=True):
-        labels.setdefault(value, []).append(result.label)
-    if len(labels) < 2:
-        return []
-    groups = "; ".join(f"{value}: {_list(names)}" for value, names in labels.items())
-    return [f"not comparable: runs differ in {what} ({groups})"]
-
-
-def _list(names: list[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
 
 
 def to_csv(results: Sequence[RunResult]) -> str:
