@@ -111,9 +111,7 @@ def _banners(
         lines.append(f"Less than a whole run: {'; '.join(shortened)}")
     missing = _missing(analysis)
     if missing:
-        lines.append(
-            f"Not all have ended: {len(ended)} of {len(ended) + missing} runs have"
-        )
+        lines.append(f"Not all runs have ended: {len(ended)} of {len(ended) + missing}")
     return lines + _declaration_banners(study)
 
 
@@ -192,18 +190,17 @@ def _table_section(analysis: Analysis) -> Section | None:
         "interval by Student's t; runs that left their start with the exact 95 % "
         "interval of the rate, and the median step by Kaplan and Meier."
     )
-    parts: list[Part] = [
-        Table(columns, rows, caption + _describe_noise(ended), is_main=True)
-    ]
-    if any(run.evaluations for c in analysis.configurations for run in c.runs):
-        parts.append(
+    return Section(
+        "Configurations",
+        [
+            Table(columns, rows, caption + _describe_noise(ended), is_main=True),
             Figure(
                 "val_accuracy",
                 "Validation accuracy: each run thin, the median of each configuration "
                 "thick.",
-            )
-        )
-    return Section("Configurations", parts)
+            ),
+        ],
+    )
 
 
 def _describe_noise(ended: Sequence[RunResult]) -> str:
