@@ -48,7 +48,10 @@ WriteRun = Callable[..., RunConfig]
 
 @pytest.fixture
 def write_run(tmp_path: Path) -> WriteRun:
-    """Give a function that writes a run folder below tmp_path/runs."""
+    """Give a function that writes a run folder below tmp_path/runs.
+
+    `each` are more fields of its lines, an epoch a value, `probes` accuracies by step.
+    """
 
     def write(
         val_accuracy: list[float],
@@ -58,12 +61,21 @@ def write_run(tmp_path: Path) -> WriteRun:
         status: str = "done",
         reason: str = "",
         facts: dict[str, Any] | None = None,
+        each: dict[str, list[Any]] | None = None,
+        probes: dict[int, float] | None = None,
         **values: Any,
     ) -> RunConfig:
         config = RunConfig.of(runs_dir=str(tmp_path / "runs"), **values)
         lines = {"val_loss": val_loss, "accuracy": accuracy}
         write_folder(
-            config, val_accuracy, lines=lines, status=status, reason=reason, facts=facts
+            config,
+            val_accuracy,
+            lines=lines,
+            status=status,
+            reason=reason,
+            facts=facts,
+            each=each,
+            probes=probes,
         )
         return config
 
@@ -78,8 +90,13 @@ def write_folder(
     status: str = "done",
     reason: str = "",
     facts: dict[str, Any] | None = None,
+    each: dict[str, list[Any]] | None = None,
+    probes: dict[int, float] | None = None,
 ) -> None:
-    """Write the folder of a run with these numbers, an epoch each."""
+    """Write the folder of a run with these numbers, an epoch each.
+
+    `each` are further columns of its evaluations, `probes` accuracies by step.
+    """
     folder = run_folder.run_folder(config)
     folder.mkdir(parents=True, exist_ok=config.run.overwrite)
     given = lines or {}
@@ -126,11 +143,42 @@ def write_folder(
             "train_seconds": sum(90.0 + before for before in range(epoch + 1)),
             "eval_seconds": 3.0 * (epoch + 1),
             "wall_seconds": sum(93.0 + before for before in range(epoch + 1)),
+            **{name: column[epoch] for name, column in (each or {}).items()},
         }
         for epoch in range(epochs)
     ]
+    metrics += [
+        {
+            **dict.fromkeys(("train_seconds", "eval_seconds"), 0.0),
+            "epoch": round(step / STEPS_PER_EPOCH, 4),
+            "step": step,
+            "kind": "probe",
+            "val_loss": 0.69,
+            "val_accuracy": seen,
+        }
+        for step, seen in (probes or {}).items()
+    ]
+    metrics.sort(key=lambda line: line["step"])
     text = "".join(json.dumps(line) + "\n" for line in metrics)
     (folder / run_folder.METRICS).write_text(text)
+
+
+def _shares(accuracy: float) -> list[float]:
+    """Return what was answered: at 0.4899 and 0.4901 one class for all, but for one."""
+    return [0.9998, 0.0002] if accuracy < 0.4902 else [0.6, 0.4]
+
+
+@pytest.fixture
+def write_replicates(write_run: WriteRun) -> Callable[..., list[RunConfig]]:
+    """Give a function that writes one run for each curve, of seeds 0, 1 and so on."""
+
+    def write(*curves: list[float], **values: Any) -> list[RunConfig]:
+        return [
+            write_run(curve, **{"seed": seed, **values})
+            for seed, curve in enumerate(curves)
+        ]
+
+    return write
 
 
 @pytest.fixture
@@ -143,6 +191,7 @@ def notebook_runs(write_run: WriteRun) -> list[RunConfig]:
             accuracy=accuracy,
             optimizer=optimizer,
             learning_rate=learning_rate,
+            each={"predicted_shares": [_shares(value) for value in val_accuracy]},
         )
         for (optimizer, learning_rate), (
             val_accuracy,

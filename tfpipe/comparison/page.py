@@ -10,7 +10,7 @@ import rich.table
 import rich.text
 
 from tfpipe.base import files
-from tfpipe.comparison import plots
+from tfpipe.comparison import certificate, plots
 from tfpipe.comparison import results as run_results
 from tfpipe.comparison.results import RunResult, format_number
 
@@ -48,7 +48,7 @@ def markdown_page(results: Sequence[RunResult], images: Sequence[str]) -> str:
     `images` are the names of pictures beside it, the overview first; [] without any.
     """
     parts = ["# Comparison"]
-    parts += [f"**{line}**" for line in run_results.mismatches(results)]
+    parts += [f"**{line}**" for line in certificate.brands(results)]
     parts.append(markdown_table(results))
     parts.append("\n".join(f"- {line}" for line in conditions(results)))
     if images:
@@ -83,7 +83,7 @@ def print_page(results: Sequence[RunResult]) -> None:
     """
     console = rich.console.Console()
     if not console.is_terminal or console.width < LEAST_WIDTH:
-        lines = run_results.mismatches(results)
+        lines = certificate.brands(results)
         print("\n".join([*lines, markdown_table(results), *conditions(results)]))
         return
     table = rich.table.Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
@@ -96,7 +96,7 @@ def print_page(results: Sequence[RunResult]) -> None:
         )
     for result in results:
         table.add_row(*map(rich.text.Text, table_row(result)))
-    for line in run_results.mismatches(results):
+    for line in certificate.brands(results):
         console.print(rich.text.Text(line, style="bold red"))
     console.print(table)
     for line in conditions(results):

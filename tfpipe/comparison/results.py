@@ -16,8 +16,6 @@ from tfpipe.training.stages import Escape
 METRICS = ("val_accuracy", "val_loss", "accuracy", "loss", "learning_rate")
 RUN_COLUMNS = ("run", "label", "optimizer", "learning_rate", "seed", "status")
 CSV_COLUMNS = (*RUN_COLUMNS, "epoch", "step", "metric", "value")
-NAMED = 2
-"""Runs that a line names before it counts the others."""
 CLOCKS = ("train_seconds", "eval_seconds", "wall_seconds")
 
 
@@ -193,28 +191,46 @@ def configuration_labels(
         runs: those to tell apart.
         leave_out: settings that labels don't show; see `replicate_labels`.
     """
-    rows = [comparable_settings(run) for run in runs]
+    split = ("split_seed",) if _follows_seed(runs) else ()
+    return label_settings(
+        [comparable_settings(run) for run in runs], (*leave_out, *split)
+    )
+
+
+def replicate_labels(runs: Sequence[RunConfig]) -> list[str]:
+    """Return a label a run that all replicates of its configuration share.
+
+    Epochs, a budget that may grow, are in it where the learning rate depends on them.
+    """
+    split = ("split_seed",) if _follows_seed(runs) else ()
+    return label_settings([run_config.identity(run) for run in runs], split)
+
+
+def label_settings(
+    rows: Sequence[dict[str, Any]], leave_out: Collection[str] = ()
+) -> list[str]:
+    """Return a label for each of some settings by name: see `configuration_labels`.
+
+    A setting that only some of them have is named where it is.
+    """
     hidden = {"optimizer", "learning_rate", *leave_out}
-    if _follows_seed(runs):
-        hidden.add("split_seed")
     differing = [
         name
-        for name in (rows[0] if rows else ())
-        if name not in hidden and len({row[name] for row in rows}) > 1
+        for name in dict.fromkeys(name for row in rows for name in row)
+        if name not in hidden and len({row.get(name) for row in rows}) > 1
     ]
     return [
         " ".join(
             [row["optimizer"]]
             + [format_number(row["learning_rate"])] * ("learning_rate" not in leave_out)
-            + [f"{name}={format_number(row[name])}" for name in differing]
+            + [
+                f"{name}={format_number(row[name])}"
+                for name in differing
+                if name in row
+            ]
         )
         for row in rows
     ]
-
-
-def replicate_labels(runs: Sequence[RunConfig]) -> list[str]:
-    """Return a label a run that all replicates of its configuration share."""
-    return configuration_labels(runs, leave_out=("seed",))
 
 
 def _follows_seed(runs: Sequence[RunConfig]) -> bool:
@@ -273,44 +289,6 @@ def conditions_of(result: RunResult) -> dict[str, Any]:
         "machine": f"{machine['cpu']} with {cores} core{'s' * (cores > 1)}",
         **facts["versions"],
     }
-
-
-def mismatches(results: Sequence[RunResult]) -> list[str]:
-    """Return what must match between compared runs and doesn't, a line each."""
-    begun = [result for result in results if result.facts]
-    lines = []
-    for name in ("dataset", "image_size", "batch_size", "precision", "train_examples"):
-        values = [conditions_of(result)[name] for result in begun]
-        lines += _mismatch(name, begun, values)
-    ended = [result for result in begun if result.status in ("done", "stopped_early")]
-    lengths = [result.final["epoch"] for result in ended]
-    lines += _mismatch("epochs trained", ended, lengths)
-    for start in sorted({_start(result) for result in begun}):
-        same = [result for result in begun if _start(result) == start]
-        hashes = [result.facts["initial_weights_sha256"][:12] for result in same]
-        lines += _mismatch("initial weights", same, hashes)
-    return lines
-
-
-def _start(result: RunResult) -> tuple[int, str, str]:
-    """Return the settings that runs of the same initial weights share."""
-    values = result.settings
-    return values["seed"], values["model"], values["weights"]
-
-
-def _mismatch(what: str, results: list[RunResult], values: list[Any]) -> list[str]:
-    labels: dict[Any, list[str]] = {}
-    for result, value in zip(results, values, strict=True):
-        labels.setdefault(value, []).append(result.label)
-    if len(labels) < 2:
-        return []
-    groups = "; ".join(f"{value}: {_list(names)}" for value, names in labels.items())
-    return [f"not comparable: runs differ in {what} ({groups})"]
-
-
-def _list(names: list[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
 
 
 def to_csv(results: Sequence[RunResult]) -> str:
