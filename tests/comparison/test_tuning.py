@@ -124,9 +124,7 @@ def test_of_equal_ones_the_nearest_to_the_middle_then_the_lower(scores, place):
 def test_all_diverged_points_nowhere():
     course = follow(lambda name, rates: [CHANCE] * len(rates), sgd=0.01)
     assert course.best == {"sgd": 0.01}
-    assert course.lines == (
-        "sgd: all rates of 1e-3 to 0.1 give 0.5000, none is better",
-    )
+    assert course.lines == ("sgd: all rates of 1e-3 to 0.1 give 0.5000, taken: 0.01",)
 
 
 def test_rates_that_were_given_stay():

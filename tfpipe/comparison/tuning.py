@@ -155,7 +155,7 @@ def follow(searches: Mapping[str, Search], scores: Scores) -> Course:
                 words += f"; tried next: {', '.join(map(format_number, new))}"
                 if not _is_open(search, places[name]):
                     words += ", for as many trials as the others"
-            elif edge_of(places[name], len(rates[name])):
+            elif edge_of(places[name], len(rates[name])) and len(set(found[name])) > 1:
                 words += ": a better one may lie beyond"
             lines.append(words)
         if not widened:
@@ -168,11 +168,11 @@ def _describe(name: str, search: Search, scores: Sequence[float]) -> str:
     """Say which rate of a search is the best so far, and where it lies."""
     rates, place = search.rates, find_best(scores)
     span = f"{format_number(rates[0])} to {format_number(rates[-1])}"
-    best = f"{format_number(rates[place])} ({scores[place]:.4f})"
+    best = format_number(rates[place])
     if len(set(scores)) == 1:
-        return f"{name}: all rates of {span} give {scores[place]:.4f}, none is better"
+        return f"{name}: all rates of {span} give {scores[place]:.4f}, taken: {best}"
     where = {-1: ", the lowest", 0: "", 1: ", the highest"}
     return (
-        f"{name}: the best of {len(rates)} rates of {span} is {best}"
-        f"{where[edge_of(place, len(rates))]}"
+        f"{name}: the best of {len(rates)} rates of {span} is {best} "
+        f"({scores[place]:.4f}){where[edge_of(place, len(rates))]}"
     )
