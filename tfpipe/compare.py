@@ -9,8 +9,9 @@ All runs of a seed start from the same weights and see the same order.
 
 Each run is trained in a process of its own, one after another, into its folder below
 --runs_dir. What is done is skipped, so the same command continues a comparison that was
-stopped, and only draws one that is done: a table in the terminal; report.md,
-results.csv and the curves in report/ beside the runs.
+stopped, and only draws one that is done: a table in the terminal; report.html,
+report.md, results.csv and the curves in report/ beside the runs, as does
+python -m tfpipe.report.
 """
 
 import sys
@@ -18,12 +19,18 @@ from pathlib import Path
 
 from tfpipe import cli
 from tfpipe.base import settings
-from tfpipe.comparison import declaration, page, results, study
+from tfpipe.comparison import (
+    analysis,
+    content,
+    declaration,
+    page,
+    rendering,
+    results,
+    study,
+)
 from tfpipe.comparison.study import CompareConfig
 from tfpipe.training import promise
 from tfpipe.training.config import RunConfig
-
-REPORT_DIR = "report"
 
 
 def work(config: CompareConfig) -> int:
@@ -56,7 +63,15 @@ def work(config: CompareConfig) -> int:
     if all(code == cli.EXIT_WRONG_INPUT for code in codes):
         return cli.EXIT_WRONG_INPUT
     outcome = results.read_results(runs)
-    paths = page.write_report(outcome, runs_dir / REPORT_DIR)
+    analysed = analysis.analyse(outcome, declared)
+    paths = rendering.write_report(
+        content.build_document(outcome, analysed),
+        analysed,
+        outcome,
+        runs_dir / rendering.REPORT_DIR,
+        study=declaration.read_declaration(runs_dir),
+        records_dir=config.data.records_dir,
+    )
     print()
     page.print_page(outcome)
     print("\nwritten:", *paths, sep="\n  ")

@@ -1,6 +1,7 @@
 """Run folders as a training writes them, made of numbers."""
 
 import json
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from tfpipe.comparison import declaration, results, statistics
+from tfpipe.comparison.analysis import Analysis, Configuration, Rate, Spread, TargetTime
+from tfpipe.comparison.results import RunResult
 from tfpipe.training import config as run_config
 from tfpipe.training import run_folder
 from tfpipe.training.config import RunConfig
@@ -126,6 +130,63 @@ def notebook_runs(write_run: WriteRun) -> list[RunConfig]:
             accuracy,
         ) in NOTEBOOK.items()
     ]
+
+
+def make_configuration(label: str, runs: list[RunResult]) -> Configuration:
+    """Return a configuration of runs, its numbers made up where no test reads them."""
+    ended = tuple(run for run in runs if run.status in run_folder.FINISHED)
+    escaped = [run.escape is not None for run in ended]
+    values = tuple(run.final["val_accuracy"] for run in ended if run.evaluations)
+    spread = Spread(values, sum(values) / max(1, len(values)), math.nan, math.nan)
+    target = TargetTime(
+        share=0.5,
+        accuracy=0.75,
+        num_reached=0,
+        of=len(ended),
+        median_steps=math.inf,
+        median_train_seconds=math.inf,
+    )
+    return Configuration(
+        label=label,
+        runs=tuple(runs),
+        ended=ended,
+        escaped=Rate(sum(escaped), len(ended), 0.0, 1.0),
+        escape=statistics.kaplan_meier([1.0] * len(ended), escaped),
+        targets=(target,),
+        final=spread,
+        best=spread,
+        final_escaped=None,
+        test_final=None,
+        test_best=None,
+        train_seconds=Spread((1.0,), 1.0, math.nan, math.nan),
+        stages=(),
+        num_improving=0,
+    )
+
+
+@pytest.fixture
+def make_analysis() -> Callable[..., Analysis]:
+    """Give a function that groups runs, which are in order, into an analysis.
+
+    `labels` are of their configurations, in the order of first appearance.
+    """
+
+    def make(configs: list[RunConfig], labels: list[str] | None = None) -> Analysis:
+        groups: dict[str, list[RunResult]] = {}
+        for config, run in zip(configs, results.read_results(configs), strict=True):
+            groups.setdefault(str(run_config.identity(config)), []).append(run)
+        firsts = [runs[0] for runs in groups.values()]
+        names = labels or [run.label.partition(" seed=")[0] for run in firsts]
+        return Analysis(
+            configurations=tuple(
+                make_configuration(name, runs)
+                for name, runs in zip(names, groups.values(), strict=True)
+            ),
+            comparisons=(),
+            declared=declaration.declare(configs, "d" * 64),
+        )
+
+    return make
 
 
 # Ends as its optimizer says; adam and adamax are where their parent is interrupted.
