@@ -20,7 +20,6 @@ from pathlib import Path
 from tfpipe import cli
 from tfpipe.base import settings
 from tfpipe.comparison import (
-    analysis,
     content,
     declaration,
     page,
@@ -63,13 +62,12 @@ def work(config: CompareConfig) -> int:
     if all(code == cli.EXIT_WRONG_INPUT for code in codes):
         return cli.EXIT_WRONG_INPUT
     outcome = results.read_results(runs)
-    analysed = analysis.analyse(outcome, declared)
+    asked = declaration.read_declaration(runs_dir)
     paths = rendering.write_report(
-        content.build_document(outcome, analysed),
-        analysed,
+        content.build_document(outcome, asked),
         outcome,
         runs_dir / rendering.REPORT_DIR,
-        study=declaration.read_declaration(runs_dir),
+        study=asked,
         records_dir=config.data.records_dir,
     )
     print()

@@ -16,14 +16,7 @@ from pathlib import Path
 
 from tfpipe import cli
 from tfpipe.base.settings import check_settings, setting
-from tfpipe.comparison import (
-    analysis,
-    content,
-    declaration,
-    page,
-    rendering,
-    results,
-)
+from tfpipe.comparison import content, declaration, page, rendering, results
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -57,15 +50,11 @@ def work(config: ReportConfig) -> int:
     runs_dir = Path(config.runs_dir)
     study = declaration.read_declaration(runs_dir)
     damaged: list[str] = []
-    found = results.read_folder(
-        runs_dir, declaration.latest(study) if study else None, damaged.append
-    )
-    declared = declaration.latest(study) if study else declaration.found_later(found)
-    analysed = analysis.analyse(found, declared)
-    document = content.build_document(found, analysed)
+    declared = content.last_declared(study)
+    found = results.read_folder(runs_dir, declared, damaged.append)
+    document = content.build_document(found, study)
     paths = rendering.write_report(
         dataclasses.replace(document, banners=[*damaged, *document.banners]),
-        analysed,
         found,
         Path(config.out) if config.out else runs_dir / rendering.REPORT_DIR,
         study=study,
@@ -73,8 +62,8 @@ def work(config: ReportConfig) -> int:
         num_pictures=config.pictures,
     )
     page.print_page(found)
-    print(*damaged, "\nwritten:", sep="\n")
-    print(*paths, sep="\n  ")
+    print(*damaged, sep="\n")
+    print("written:", *paths, sep="\n  ")
     return cli.EXIT_OK
 
 

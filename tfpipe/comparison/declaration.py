@@ -15,14 +15,14 @@ from typing import Any
 
 from tfpipe.base import files
 from tfpipe.comparison import results, statistics
-from tfpipe.comparison.results import RunResult
 from tfpipe.training import config as run_config
 from tfpipe.training import run_folder, stages
 from tfpipe.training.config import RunConfig
 
 FILE = "study.json"
 FORMAT_VERSION = 1
-METRIC = "val_accuracy"
+METRIC, METRIC_AT = "val_accuracy", "the last epoch"
+TEST = "paired sign-flip test, Holm's correction over the comparisons"
 ALPHA = 0.05
 
 
@@ -59,12 +59,12 @@ def declare(
         "epochs": max(run.run.epochs for run in runs),
         "seeds": seeds,
         "metric": METRIC,
-        "metric_at": "the last epoch",
+        "metric_at": METRIC_AT,
         "targets": list(stages.TARGETS),
         "targets_are": "shares of the way from the majority share to 1",
         "baseline_run": baseline,
         "comparisons": pairs,
-        "test": "paired sign-flip test, Holm's correction over the comparisons",
+        "test": TEST,
         "alpha": ALPHA,
         "stages": dataclasses.asdict(stages.DEFAULT),
     }
@@ -147,29 +147,6 @@ def read_declaration(runs_dir: Path) -> dict[str, Any] | None:
             "the old one back, or move it away and give the command again"
         )
     return study
-
-
-def latest(study: dict[str, Any]) -> dict[str, Any]:
-    """Return what a study.json declares, its last change if there is any."""
-    declared: dict[str, Any] = (study["changes"] or [study])[-1]["declared"]
-    return declared
-
-
-def found_later(found: Sequence[RunResult]) -> dict[str, Any]:
-    """Return the declaration that would have been of runs that nobody declared.
-
-    It is of every configuration with every seed that was found.
-    """
-    runs = [run_config.from_json(run.facts["config"]) for run in found]
-    configurations: dict[str, RunConfig] = {}
-    for run in runs:
-        configurations.setdefault(str(run_config.identity(run)), run)
-    grid = [
-        configuration.replace(seed=seed)
-        for seed in sorted({run.run.seed for run in runs})
-        for configuration in configurations.values()
-    ]
-    return declare(grid, str(found[0].facts["dataset_fingerprint"]))
 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:

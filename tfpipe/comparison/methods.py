@@ -38,7 +38,7 @@ def describe(analysis: Analysis, study: dict[str, Any] | None) -> Section:
         if (begun := [run for run in configuration.runs if run.facts])
     ]
     before = [_data(runs), _model(runs), _training(runs)]
-    after = [_machine(runs), _statistics(analysis.declared), _declared(analysis, study)]
+    after = [_machine(runs), _statistics(analysis.declared), _declared(study)]
     return Section(
         TITLE,
         [
@@ -104,8 +104,8 @@ def _training(runs: Sequence[RunResult]) -> str:
         f"{_or(run.settings['epochs'] for run in runs)} epochs, early stopping "
         f"{_or(c['early_stopping'] for c in conditions)}, class weights "
         f"{_or(c['class_weight'] for c in conditions)}; {len(runs)} runs with "
-        f"the seeds {', '.join(map(str, seeds))}. Runs of one seed start from the same weights "
-        "and see the same pictures in the same order."
+        f"the seeds {', '.join(map(str, seeds))}. Runs of one seed "
+        "start from the same weights and see the same pictures in the same order."
     )
 
 
@@ -148,33 +148,22 @@ def _machine(runs: Sequence[RunResult]) -> str:
 
 def _statistics(declared: dict[str, Any]) -> str:
     return (
-        f"Statistics: {declared['metric']} at {declared['metric_at']}; "
-        f"{declared['test']} ({len(declared['comparisons'])}), at a level of "
+        f"Statistics: {declaration.METRIC} at {declaration.METRIC_AT}; "
+        f"{declaration.TEST} ({len(declared['comparisons'])}), at a level of "
         f"{declared['alpha']:g}. {INTERVALS}"
     )
 
 
-def _declared(analysis: Analysis, study: dict[str, Any] | None) -> str:
-    digest = declaration.digest(analysis.declared)
+def _declared(study: dict[str, Any] | None) -> str:
     if study is None:
-        return (
-            "Nothing was declared before the runs: there is no study.json, and "
-            "comparisons are all pairs of what was found."
-        )
-    entries = [study, *study["changes"]]
-    entry = entries[-1]
-    words = f"Declaration {digest}"
-    if digest != entry["sha256"]:
-        return f"{words} isn't the one in study.json, {entry['sha256']}."
+        return "Nothing was declared before the runs; every pair found is compared."
+    entry = (study["changes"] or [study])[-1]
     begun = entry["runs_begun_before"]
-    if begun:
-        words += f" was made when {begun} of its runs had begun"
-    else:
-        words += " was made before its first run"
+    words = f"Declaration {entry['sha256']} was made "
+    words += f"when {begun} of its runs had begun" if begun else "before its first run"
     if study["changes"]:
-        number = len(study["changes"])
         words += (
-            f"; it is change {number} of what was declared first, in "
+            f"; it is change {len(study['changes'])} of what was declared first, in "
             f"{', '.join(entry['different'])}"
         )
     return f"{words}."

@@ -161,9 +161,10 @@ def draw_panel(
         colour = COLOURS[bundle.index % len(COLOURS)]
         if len(bundle.runs) > 1:
             for run in bundle.runs:
-                axes.plot(
+                [line] = axes.plot(
                     run.epochs, run.values, color=colour, linewidth=0.6, alpha=0.55
                 )
+                line.set_in_layout(False)  # inside the axes anyway, and slow to measure
         median = bundle.median
         # Dashes and smaller markers over larger ones let curves of one value all show.
         axes.plot(

@@ -6,9 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from tfpipe.base import files
-from tfpipe.comparison import disagreements, html, latex, markdown, methods, plots
+from tfpipe.comparison import (
+    content,
+    disagreements,
+    html,
+    latex,
+    markdown,
+    methods,
+    plots,
+)
 from tfpipe.comparison import results as run_results
-from tfpipe.comparison.analysis import Analysis
+from tfpipe.comparison.analysis import Analysis, Configuration, analyse
 from tfpipe.comparison.document import Document, Figure, Part, Section, Text
 from tfpipe.comparison.results import RunResult
 
@@ -22,7 +30,6 @@ NUM_PICTURES = 20
 
 def write_report(
     document: Document,
-    analysis: Analysis,
     results: Sequence[RunResult],
     folder: Path,
     *,
@@ -32,26 +39,27 @@ def write_report(
 ) -> list[Path]:
     """Write the page, the Markdown, the tables and figures; return their paths.
 
-    How the study was made and pictures to look at are added to the document. The same
-    run folders give the same bytes. Without any evaluation there are no figures, and
+    Added to the document are curves that it doesn't show itself, how the study was
+    made, and pictures to look at. The same run folders give the same bytes. Without any evaluation there are no figures, and
     the document's are left out with a word.
 
     Args:
         document: what the report says.
-        analysis: what its figures are drawn from.
-        results: every number, for results.csv.
+        results: what figures, methods, pictures and results.csv are made of.
         folder: where to; made if absent.
         study: study.json, None where there is none.
         records_dir: where pictures are taken from; "": the runs' own.
         num_pictures: at most so many of each kind are shown; 0: none.
     """
+    analysis = analyse(results, content.last_declared(study))
     configurations = analysis.configurations
     folder.mkdir(parents=True, exist_ok=True)
     own = (run.settings["records_dir"] for run in results)
     source = Path(records_dir or next(own, ""))
     found = disagreements.find(analysis, source, num_pictures)
-    added = [methods.describe(analysis, study), found.section]
-    document = _with_sections(document, added)
+    curves = _other_curves(document, configurations)
+    added = [curves, methods.describe(analysis, study), found.section]
+    document = _with_sections(document, [section for section in added if section.parts])
     figures = plots.draw_comparison(configurations, folder / FIGURES)
     drawn = {path.stem: path.read_bytes() for path in figures if path.suffix == ".png"}
     document = _with_drawn(document, set(drawn))
@@ -65,6 +73,26 @@ def write_report(
     for name, text in texts.items():
         files.write_bytes(folder / name, text.encode())
     return [*(folder / name for name in texts), *figures]
+
+
+def _other_curves(
+    document: Document, configurations: Sequence[Configuration]
+) -> Section:
+    """Return the figures of all curves that a document doesn't show."""
+    shown = [
+        part.stem
+        for section in document.sections
+        for part in section.parts
+        if isinstance(part, Figure)
+    ]
+    return Section(
+        "Curves",
+        [
+            Figure(panel.stem, f"{panel.title}: each run thin, medians thick.")
+            for panel in plots.panels_of(configurations)
+            if panel.stem not in shown and plots.OVERVIEW not in shown
+        ],
+    )
 
 
 def _with_sections(document: Document, added: Sequence[Section]) -> Document:

@@ -44,6 +44,8 @@ class RunResult:
     """Short and unlike the others': "rmsprop 1e-4", with whatever differs."""
     settings: dict[str, Any]
     """The settings it was trained with, by flat name."""
+    identity: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """Those that tell configurations apart: `config.identity`."""
     facts: dict[str, Any] = dataclasses.field(default_factory=dict)
     """All of config.json; empty where the run never began."""
     status: str = "not started"
@@ -52,6 +54,8 @@ class RunResult:
     """Evaluations of the whole validation split, in order of steps."""
     folder: Path | None = None
     """Its run folder; None where the run never began."""
+    probes: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    """Quick looks at a fixed part of it, in order of steps."""
 
     @property
     def majority_share(self) -> float:
@@ -72,6 +76,18 @@ class RunResult:
     def _class_counts(self) -> list[int]:
         counts: list[int] = self.facts["validation_class_counts"]
         return counts
+
+    @property
+    def start_loss(self) -> float:
+        """Validation loss before the first step; of no information where none is."""
+        starts = [line["val_loss"] for line in self.probes if line["step"] == 0]
+        return float(starts[0]) if starts else math.log(self.num_classes)
+
+    @property
+    def budget_steps(self) -> int:
+        """Updates of the whole run."""
+        steps = int(self.settings["epochs"] * self.facts["steps_per_epoch"])
+        return min(steps, self.settings["max_steps"] or steps)
 
     @property
     def shortened(self) -> list[str]:
@@ -131,6 +147,7 @@ def _read(run: RunConfig, label: str) -> RunResult:
             name=run_config.run_name(run),
             label=label,
             settings=run_config.in_words(run),
+            identity=run_config.identity(run),
         )
     return _from_record(run_folder.read_run(folder), label)
 
@@ -140,10 +157,12 @@ def _from_record(record: RunRecord, label: str) -> RunResult:
         name=record.name,
         label=label,
         settings=run_config.in_words(record.config),
+        identity=run_config.identity(record.config),
         facts=record.facts,
         status=record.status["status"],
         reason=record.status["reason"],
         evaluations=[_with_nan(line) for line in record.evaluations],
+        probes=record.probes,
         folder=record.folder,
     )
 
@@ -225,7 +244,11 @@ def _one_line(error: Exception) -> str:
 
 def configuration_labels(runs: Sequence[RunConfig]) -> list[str]:
     """Return a label a run: optimizer, learning rate, and what else differs."""
-    rows = [comparable_settings(run) for run in runs]
+    return label_settings([comparable_settings(run) for run in runs])
+
+
+def label_settings(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Return a label for each of some settings: see `configuration_labels`."""
     differing = [
         name
         for name in rows[0]

@@ -173,10 +173,10 @@ def test_there_is_room_for_what_is_asked_for_alone(shared_dir):
 def test_whether_to_keep_pictures(monkeypatch, tmp_path):
     monkeypatch.setattr(cache.machine, "usable_memory_bytes", lambda: 6000)
     path = tmp_path / "table"
-    assert should_cache("auto", 10, 10, "", path)
+    assert should_cache("auto", 2, 10, "", path)
     assert should_cache("memory", 10, 10, "", path)
     assert not should_cache("none", 10, 10, "", path)
-    assert not should_cache("auto", 11, 10, "", path)
+    assert not should_cache("auto", 3, 10, "", path)
     assert not should_cache("auto", 1, 10, "it is raw", path)
     with pytest.raises(ValueError, match=r"got memory: 11 pictures of 10 pixels take"):
         should_cache("memory", 11, 10, "", path)
@@ -186,4 +186,5 @@ def test_whether_to_keep_pictures(monkeypatch, tmp_path):
         should_cache("disk", 1, 10, "", path)
     # What another run has put there is no longer free, and costs nothing.
     path.write_bytes(b"x" * 8192)
-    assert should_cache("auto", 11, 10, "", path)
+    assert should_cache("memory", 11, 10, "", path)
+    assert should_cache("auto", 5, 10, "", path)

@@ -82,7 +82,7 @@ def input_fn(
             groups kept; 0: the stored split.
         fetch: "memory", "file", or "auto": memory where the bytes fit in a quarter.
         cache: "memory" to decode each picture once and keep its pixels, "none", or
-            "auto": where they fit in half of the memory. Runs of one machine share
+            "auto": where they fit in an eighth of the memory. Runs of one machine share
             them.
         dtype: "float32", or "uint8" for pictures 0 to 255 that the model scales: a
             quarter of the bytes to move.

@@ -1,0 +1,49 @@
+"""How numbers stand in the cells of a report's tables."""
+
+import math
+from collections.abc import Sequence
+
+from tfpipe.comparison.analysis import Spread
+
+NOTHING = "-"
+LETTERS = {
+    "diverged": "X",
+    "collapsed": "C",
+    "plateau": "P",
+    "descent": "D",
+    "saturation": "S",
+    "overfit": "O",
+}
+
+
+def format_spread(spread: Spread | None) -> str:
+    """Return "0.7997 ± 0.0102": the mean and half its interval."""
+    if spread is None or not spread.values:
+        return NOTHING
+    if math.isnan(spread.low):
+        return f"{spread.mean:.4f}"
+    return f"{spread.mean:.4f} ± {spread.mean - spread.low:.4f}"
+
+
+def format_steps(steps: float) -> str:
+    """Return a median of steps or seconds; infinite: most runs missed it."""
+    return "not reached" if math.isinf(steps) else f"{steps:,.0f}"
+
+
+def format_stages(rows: Sequence[Sequence[str]]) -> str:
+    """Return "7 x DDDDD, CDDDD": the labels of runs in letters, equal ones once."""
+    words = ["".join(LETTERS[label] for label in row) or NOTHING for row in rows]
+    counts = {word: words.count(word) for word in words}
+    return ", ".join(
+        word if count == 1 else f"{count} x {word}" for word, count in counts.items()
+    )
+
+
+def format_interval(values: tuple[float, float, float]) -> str:
+    """Return "+0.1434 (+0.1000 to +0.1868)" of (mean, low, high)."""
+    mean, low, high = values
+    if math.isnan(mean):
+        return NOTHING
+    if math.isnan(low):
+        return f"{mean:+.4f}"
+    return f"{mean:+.4f} ({low:+.4f} to {high:+.4f})"

@@ -1,0 +1,277 @@
+"""Who is ahead when: at shares of the budget, and stage by stage.
+
+Runs leave their start at different steps, so that curves over steps mix runs that wait
+with runs that learn. Aligned at the first evaluation behind the start, they don't.
+"""
+
+import dataclasses
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+from tfpipe.comparison import analysis as study_analysis
+from tfpipe.comparison.analysis import Analysis, Configuration
+from tfpipe.comparison.results import RunResult
+from tfpipe.training import stages, surface
+from tfpipe.training.stages import Thresholds
+
+SHARES = (0.1, 0.25, 0.5, 1.0)
+"""Of the budget, at which configurations are ranked."""
+AT_START = ("collapsed", "plateau")
+ALTERNATIVES = (
+    ("2 standard errors to leave the start", Thresholds(escape_errors=2.0)),
+    ("4 standard errors to leave the start", Thresholds(escape_errors=4.0)),
+    ("collapsed from 99 % in one class", Thresholds(collapsed_share=0.99)),
+    ("collapsed from 99.9 % in one class", Thresholds(collapsed_share=0.999)),
+    ("descent from half a standard error", Thresholds(descent_errors=0.5)),
+    ("descent from 2 standard errors", Thresholds(descent_errors=2.0)),
+    ("overfit from 1.02 times the lowest loss", Thresholds(overfit_factor=1.02)),
+    ("overfit from 1.1 times the lowest loss", Thresholds(overfit_factor=1.1)),
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Standing:
+    """Where a configuration stands at a share of the budget.
+
+    Attributes:
+        label: the configuration's.
+        rank: 1 is the best.
+        accuracy: mean of its runs' validation accuracy.
+        is_probe: whether no full evaluation came so early, so that it is that of
+            quick looks at a part of validation.
+    """
+
+    label: str
+    rank: int
+    accuracy: float
+    is_probe: bool
+
+
+def standings(analysis: Analysis, share: float) -> list[Standing]:
+    """Return who stands where at a share of the budget, the best first.
+
+    Of each run counts its last evaluation by then. Where any run has none, all are
+    taken from probes; [] where some configuration has neither.
+    """
+    configurations = [c for c in analysis.configurations if c.ended]
+    for is_probe in (False, True):
+        rows = [
+            [_accuracy_by(run, share, is_probe) for run in c.ended]
+            for c in configurations
+        ]
+        if any(value is None for row in rows for value in row):
+            continue
+        means = [statistics.fmean(v for v in row if v is not None) for row in rows]
+        order = sorted(range(len(means)), key=lambda index: -means[index])
+        return [
+            Standing(
+                label=configurations[index].label,
+                # Equal accuracies share their rank.
+                rank=1 + sum(mean > means[index] for mean in means),
+                accuracy=means[index],
+                is_probe=is_probe,
+            )
+            for index in order
+        ]
+    return []
+
+
+def _accuracy_by(run: RunResult, share: float, is_probe: bool) -> float | None:
+    limit = share * run.budget_steps
+    if run.status == "diverged" and (
+        not run.evaluations or run.final["step"] < limit < run.budget_steps
+    ):
+        return run.majority_share
+    if share == 1.0 and not is_probe:
+        return study_analysis.final_accuracy(run)
+    lines = run.probes if is_probe else run.evaluations
+    before = [line["val_accuracy"] for line in lines if line["step"] <= limit]
+    return float(before[-1]) if before else None
+
+
+def aligned(runs: Sequence[RunResult]) -> list[tuple[float, int]]:
+    """Return (mean accuracy, runs) at 0, 1, 2 ... evaluations behind the start.
+
+    Of the runs that left it; 0 is the first evaluation that says so.
+    """
+    curves = []
+    for run in runs:
+        step, was = study_analysis.escape_event(run)
+        if was:
+            curves.append(
+                [e["val_accuracy"] for e in run.evaluations if e["step"] >= step]
+            )
+    longest = max(map(len, curves), default=0)
+    return [
+        (statistics.fmean(values), len(values))
+        for values in (
+            [curve[index] for curve in curves if index < len(curve)]
+            for index in range(longest)
+        )
+    ]
+
+
+@dataclasses.dataclass(frozen=True)
+class StageOrder:
+    """Who wins a stage.
+
+    Attributes:
+        stage: "start", "descent" or "saturation".
+        measure: what is ordered, in words.
+        rows: (label, value in words), the best first; those that never came there
+            last.
+    """
+
+    stage: str
+    measure: str
+    rows: tuple[tuple[str, str], ...]
+
+
+def stage_orders(analysis: Analysis) -> list[StageOrder]:
+    """Return the order of configurations in each stage that any run came to."""
+    known = [c for c in analysis.configurations if c.ended]
+    orders = [_start_order(known)]
+    learned = [c for c in known if c.escaped.num]
+    if learned:
+        orders.append(_descent_order(known, learned))
+    if any(_settled(c) for c in known):
+        orders.append(_saturation_order(known))
+    return orders
+
+
+def _start_order(known: Sequence[Configuration]) -> StageOrder:
+    rows = sorted(known, key=lambda c: (-c.escaped.num / c.escaped.of, c.escape.median))
+    return StageOrder(
+        "start",
+        "runs that left it, and the median step by which they had",
+        tuple(
+            (
+                c.label,
+                f"{c.escaped.num} of {c.escaped.of}"
+                + (f", by {c.escape.median:,.0f}" if c.escape.times else ""),
+            )
+            for c in rows
+        ),
+    )
+
+
+def _descent_order(
+    known: Sequence[Configuration], learned: Sequence[Configuration]
+) -> StageOrder:
+    curves = {c.label: aligned(c.ended) for c in learned}
+    index = min(len(curve) for curve in curves.values()) - 1
+    means = {label: curve[index] for label, curve in curves.items()}
+    found = [
+        (label, f"{mean:.4f} ({count_runs(count)})")
+        for label, (mean, count) in sorted(means.items(), key=lambda item: -item[1][0])
+    ]
+    never = [(c.label, "never came there") for c in known if c not in learned]
+    after = (
+        "at the first evaluation"
+        if index == 0
+        else f"{index} evaluation{'s' * (index > 1)}"
+    )
+    return StageOrder(
+        "descent", f"mean accuracy {after} behind the start", (*found, *never)
+    )
+
+
+def count_runs(count: int) -> str:
+    """Return "1 run" or "8 runs"."""
+    return f"{count} run{'s' * (count != 1)}"
+
+
+def _settled(configuration: Configuration) -> list[RunResult]:
+    """Return the runs that came to saturation or beyond."""
+    return [
+        run
+        for run, labels in zip(configuration.ended, configuration.stages, strict=True)
+        if {"saturation", "overfit"} & set(labels)
+    ]
+
+
+def _saturation_order(known: Sequence[Configuration]) -> StageOrder:
+    best = {
+        c.label: [float(run.best["val_accuracy"]) for run in _settled(c)] for c in known
+    }
+    there = sorted(
+        (label for label, values in best.items() if values),
+        key=lambda label: -statistics.fmean(best[label]),
+    )
+    found = [
+        (label, f"{statistics.fmean(best[label]):.4f} ({count_runs(len(best[label]))})")
+        for label in there
+    ]
+    never = [(label, "never came there") for label in best if not best[label]]
+    return StageOrder(
+        "saturation", "mean best accuracy of the runs that came there", (*found, *never)
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Sensitivity:
+    """What other thresholds would have said.
+
+    Attributes:
+        change: in words.
+        escaped: runs that left their start, by configuration.
+        num_changed, num_labels: stage labels that are others, of how many.
+    """
+
+    change: str
+    escaped: dict[str, int]
+    num_changed: int
+    num_labels: int
+
+
+def sensitivity(analysis: Analysis) -> list[Sensitivity]:
+    """Return what the stages would be with other thresholds, those used first."""
+    found = []
+    for change, thresholds in (("as declared", stages.DEFAULT), *ALTERNATIVES):
+        pairs = [
+            (old, new)
+            for c in analysis.configurations
+            for run, labels in zip(c.ended, c.stages, strict=True)
+            for old, new in zip(
+                labels, study_analysis.stages_of(run, thresholds), strict=True
+            )
+        ]
+        escaped = {
+            c.label: sum(
+                study_analysis.escape_event(run, thresholds)[1] for run in c.ended
+            )
+            for c in analysis.configurations
+        }
+        changed = sum(old != new for old, new in pairs)
+        found.append(Sensitivity(change, escaped, changed, len(pairs)))
+    return found
+
+
+def describe_plateaus(configuration: Configuration) -> str:
+    """Return what diagnostics say of its evaluations at the start, "" without any."""
+    lines: list[dict[str, Any]] = [
+        line
+        for run, labels in zip(configuration.ended, configuration.stages, strict=True)
+        for line, label in zip(run.evaluations, labels, strict=False)
+        if label in AT_START and line.get("curvature_gradient") is not None
+    ]
+    if not lines:
+        return ""
+    words = [f"{len(lines)} evaluation{'s' * (len(lines) > 1)} at the start"]
+    scales = [line["noise_scale"] for line in lines if line.get("noise_scale")]
+    batch = configuration.ended[0].settings["batch_size"]
+    if scales:
+        scale = statistics.median(scales)
+        rules = "noise" if scale > batch else "signal"
+        words.append(
+            f"gradient noise scale {scale:,.0f} (median of {len(scales)}): a batch of "
+            f"{batch} is mostly {rules}"
+        )
+    missing = len(lines) - len(scales)
+    if missing:
+        words.append(f"in {missing} the gradient could not be told from noise")
+    surfaces = [surface.describe_surface(line) for line in lines]
+    common = statistics.mode(surfaces)
+    words.append(f"{surfaces.count(common)} times {common}")
+    return f"{configuration.label}: {'; '.join(words)}"
