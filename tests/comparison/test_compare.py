@@ -85,10 +85,11 @@ def test_a_comparison_that_is_done_is_only_drawn(notebook_runs):
         in output
     )
     assert "| adam 1e-4    | 0.6858" in output
-    assert str(runs_dir / "report" / "comparison.png") in output
+    assert str(runs_dir / "report" / "report.html") in output
     assert f"tensorboard --logdir {runs_dir} " in output
     assert "set Smoothing to 0" in output
-    assert (runs_dir / "report" / "comparison.png").exists()
+    page = (runs_dir / "report" / "report.html").read_text()
+    assert "records_dir must hold finished records, got no folder there" in page
 
 
 def test_a_diverged_run_is_reported_and_gives_3(write_run):

@@ -40,8 +40,9 @@ def write_report(
     """Write the page, the Markdown, the tables and figures; return their paths.
 
     Added to the document are curves that it doesn't show itself, how the study was
-    made, and pictures to look at. The same run folders give the same bytes. Without any evaluation there are no figures, and
-    the document's are left out with a word.
+    made, and pictures to look at. The same run folders give the same bytes.
+    Without any evaluation there are no figures, and the document's are left out with a
+    word.
 
     Args:
         document: what the report says.
