@@ -17,6 +17,7 @@ from tfpipe.training.schedules import SCHEDULES
 
 ROOT = Path(__file__).parents[1]
 READMES = ("README.md", "README.zh.md")
+POSITIONAL = {"tfpipe.predict": ("model", "pictures"), "tfpipe.report": ("runs_dir",)}
 
 
 def code_blocks(readme, language):
@@ -41,6 +42,7 @@ def config_class(words):
     from tfpipe.training.config import RunConfig
     from tfpipe.training.prediction_config import PredictConfig
     from tfpipe.training.range_config import FindConfig
+    from tfpipe.report import ReportConfig
 
     classes = {
         "tfpipe.train": RunConfig,
@@ -50,6 +52,7 @@ def config_class(words):
         "tfpipe.make_demo_images": DemoConfig,
         "tfpipe.predict": PredictConfig,
         "tfpipe.find_lr": FindConfig,
+        "tfpipe.report": ReportConfig,
     }
     return classes[name], rest
 
@@ -62,9 +65,7 @@ def test_every_command_parses(readme):
         is_ours = words[0] == "python" and words[1:3] != ["-m", "pip"]
         if is_ours and "--optimizer=adm" not in words:
             kind, rest = config_class(words)
-            is_predict = words[2:3] == ["tfpipe.predict"]
-            names = ("model", "pictures") if is_predict else ()
-            cli.parse_flags(kind, rest, names)
+            cli.parse_flags(kind, rest, POSITIONAL.get(words[2], ()))
             parsed += 1
     assert parsed >= 5
 

@@ -48,12 +48,16 @@ class Table:
 
     @property
     def are_numbers(self) -> list[bool]:
-        """Tell of each column whether it holds numbers: it is set flush right."""
+        """Tell of each column whether most are numbers, which stand flush right."""
         columns = list(zip(*self.rows, strict=True)) or [()] * len(self.columns)
         return [
-            index > 0 and all(map(_NUMBER.match, column))
+            index > 0 and 2 * sum(map(_is_number, column)) > len(column)
             for index, column in enumerate(columns)
         ]
+
+
+def _is_number(cell: str) -> bool:
+    return bool(_NUMBER.match(cell))
 
 
 # What begins like a number, an interval or nothing at all: "0.6858 (5)", "(0, 586]".
@@ -87,7 +91,7 @@ class Picture:
 
 @dataclasses.dataclass(frozen=True)
 class Pictures:
-    """Pictures side by side, for formats that hold them in their own file."""
+    """Pictures side by side, or their words where a format can't hold them."""
 
     pictures: Sequence[Picture]
 

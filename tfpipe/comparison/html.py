@@ -7,6 +7,7 @@ program. Equal documents give an equal page: it knows no time and no place.
 import base64
 import hashlib
 import html
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -109,7 +110,14 @@ def _safe(text: str) -> str:
 
 
 def _section(name: str, section: Section, figures: Mapping[str, bytes]) -> str:
-    body = "\n".join(_part(part, figures) for part in section.parts)
+    body = "\n".join(
+        _side_by_side([_part(part, figures) for part in group])
+        if is_figure
+        else "\n".join(_part(part, figures) for part in group)
+        for is_figure, group in itertools.groupby(
+            section.parts, lambda part: isinstance(part, Figure)
+        )
+    )
     title = _safe(section.title)
     if section.is_appendix:
         return (
@@ -117,6 +125,12 @@ def _section(name: str, section: Section, figures: Mapping[str, bytes]) -> str:
             "</details>"
         )
     return f'<section id="{name}">\n<h2>{title}</h2>\n{body}\n</section>'
+
+
+def _side_by_side(figures: Sequence[str]) -> str:
+    if len(figures) < 2:
+        return "".join(figures)
+    return f'<div class="charts many">{"".join(figures)}</div>'
 
 
 def _part(part: Part, figures: Mapping[str, bytes]) -> str:

@@ -10,6 +10,7 @@ from tfpipe.comparison.document import (
     Document,
     Figure,
     Part,
+    Pictures,
     Section,
     Table,
     Text,
@@ -38,7 +39,7 @@ def page(document: Document, figures: str) -> str:
 def _section(section: Section, figures: str) -> list[str]:
     title = f"Appendix: {section.title}" if section.is_appendix else section.title
     blocks = [f"## {escape(title)}"]
-    return blocks + [text for p in section.parts if (text := _part(p, figures))]
+    return blocks + [_part(part, figures) for part in section.parts]
 
 
 def _part(part: Part, figures: str) -> str:
@@ -58,8 +59,8 @@ def _part(part: Part, figures: str) -> str:
             caption = escape(part.caption)
             inner = caption.replace("]", "\\]")
             return f"![{inner}]({path})\n\n{caption} ([PDF]({path[:-4]}.pdf))"
-        case _:
-            return ""
+        case Pictures():
+            return "\n".join(f"- {escape(one.words)}" for one in part.pictures)
 
 
 def _table(table: Table) -> str:

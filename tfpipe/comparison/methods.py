@@ -11,8 +11,8 @@ from tfpipe.comparison.results import RunResult, conditions_of, format_number
 TITLE = "Methods"
 LIBRARIES = ("tfpipe", "tensorflow", "keras", "jax", "numpy")
 INTERVALS = (
-    "A run is the unit. Intervals are of 95 %: of means by Student's t, of rates by "
-    "Clopper and Pearson, of single evaluations by Wilson; times to an accuracy are "
+    "A run is the unit. Intervals are of 95\u00a0%: of means by Student's t, of rates "
+    "by Clopper and Pearson, of single evaluations by Wilson; times to an accuracy are "
     "medians by Kaplan and Meier, runs that never reached it censored at their end."
 )
 
@@ -99,13 +99,14 @@ def _parameters(run: RunResult) -> int:
 def _training(runs: Sequence[RunResult]) -> str:
     conditions = [conditions_of(run) for run in runs]
     seeds = sorted({run.settings["seed"] for run in runs})
+    of = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
     return (
         f"Training: batches of {_or(c['batch_size'] for c in conditions)}, "
         f"{_or(run.settings['epochs'] for run in runs)} epochs, early stopping "
-        f"{_or(c['early_stopping'] for c in conditions)}, class weights "
-        f"{_or(c['class_weight'] for c in conditions)}; {len(runs)} runs with "
-        f"the seeds {', '.join(map(str, seeds))}. Runs of one seed "
-        "start from the same weights and see the same pictures in the same order."
+        f"{_or(run.identity['early_stopping'] for run in runs)}, class weights "
+        f"{_or(c['class_weight'] for c in conditions)}; {len(runs)} runs of {of}. "
+        "Runs of one seed start from the same weights and see the same pictures in the "
+        "same order."
     )
 
 
@@ -117,10 +118,14 @@ def _optimizer(facts: dict[str, Any]) -> str:
 
 
 def _call(value: dict[str, Any]) -> str:
+    arguments = dict(value["config"])
+    arguments.pop("name", None)
+    if not arguments.get("use_ema"):
+        arguments.pop("ema_momentum", None)
     words = [
         f"{name}={_argument(argument)}"
-        for name, argument in sorted(value["config"].items())
-        if name != "name" and argument is not None and argument is not False
+        for name, argument in sorted(arguments.items())
+        if argument is not None and argument is not False
     ]
     return f"{value['class_name']}({', '.join(words)})"
 
