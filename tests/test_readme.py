@@ -39,10 +39,10 @@ def config_class(words):
     from tfpipe.data.checks.verify import VerifyConfig
     from tfpipe.data.conversion.config import ConvertConfig
     from tfpipe.data.demo.demo_set import DemoConfig
+    from tfpipe.report import ReportConfig
     from tfpipe.training.config import RunConfig
     from tfpipe.training.prediction_config import PredictConfig
     from tfpipe.training.range_config import FindConfig
-    from tfpipe.report import ReportConfig
 
     classes = {
         "tfpipe.train": RunConfig,
@@ -65,7 +65,7 @@ def test_every_command_parses(readme):
         is_ours = words[0] == "python" and words[1:3] != ["-m", "pip"]
         if is_ours and "--optimizer=adm" not in words:
             kind, rest = config_class(words)
-            cli.parse_flags(kind, rest, POSITIONAL.get(words[2], ()))
+            cli.parse_flags(kind, rest, POSITIONAL.get(" ".join(words[2:3]), ()))
             parsed += 1
     assert parsed >= 5
 

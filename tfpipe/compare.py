@@ -7,11 +7,11 @@ Alone it is the experiment: rmsprop 1e-4, adam 1e-4, sgd 1e-4 and adam 1e-3. A g
 --run="adam,learning_rate=1e-3", and every other flag is a setting that all runs share.
 All runs of a seed start from the same weights and see the same order.
 
-Each run is trained in a process of its own, one after another, into its folder below
---runs_dir. What is done is skipped, so the same command continues a comparison that was
-stopped, and only draws one that is done: a table in the terminal; report.html,
-report.md, results.csv and the curves in report/ beside the runs, as does
-python -m tfpipe.report.
+Each run is trained in a process of its own into its folder below --runs_dir: one after
+another, or one on each GPU, or --workers at a time. What is done is skipped, so the
+same command continues a comparison that was stopped, and only draws one that is done: a
+table in the terminal; report.html, report.md, results.csv and the curves in report/
+beside the runs, as python -m tfpipe.report does.
 """
 
 import sys
@@ -22,6 +22,7 @@ from tfpipe.base import settings
 from tfpipe.comparison import (
     content,
     declaration,
+    execution,
     page,
     rendering,
     results,
@@ -41,7 +42,7 @@ def work(config: CompareConfig) -> int:
     )
     power = declaration.describe_power(declared)
     if config.study.dry_run:
-        print(study.describe_plan(runs, train_command))
+        print(execution.describe_plan(runs, train_command, config.study.workers))
         print(power)
         return cli.EXIT_OK
     if power:
@@ -49,7 +50,7 @@ def work(config: CompareConfig) -> int:
     runs_dir = Path(config.run.runs_dir)
     declaration.write_declaration(runs_dir, declared, runs, config.study.reason)
     try:
-        codes = study.train_runs(runs, train_command)
+        codes = execution.train_runs(runs, train_command, config.study.workers)
     except KeyboardInterrupt:
         print("stopped; the same command continues", flush=True)
         if config.run.overwrite:

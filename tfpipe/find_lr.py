@@ -2,7 +2,8 @@
 
 Test learning rates in a hundred steps, each at a larger rate, and say which are worth a
 try: from where the loss falls to the largest that is stable. Where it never falls, a
-plateau, only the largest stable rate is known, and that is said.
+plateau, only the largest stable rate is known, and that is said; so is noise that would
+hide a fall.
 
 Steps are taken from fresh weights, or with --from_run=runs/RUN from where that run
 stands. Model and optimizer are thrown away; no run is changed. The picture and its

@@ -1,17 +1,20 @@
 """Run folders as a training writes them, made of numbers."""
 
+import dataclasses
 import json
-import math
+import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tfpipe.comparison import declaration, results, statistics
-from tfpipe.comparison.analysis import Analysis, Configuration, Rate, Spread, TargetTime
-from tfpipe.comparison.results import RunResult
+from tfpipe.base import files, machine
+from tfpipe.comparison import analysis, board, results
+from tfpipe.comparison.analysis import Analysis
+from tfpipe.comparison.board import Board
 from tfpipe.training import config as run_config
 from tfpipe.training import run_folder
 from tfpipe.training.config import RunConfig
@@ -132,59 +135,18 @@ def notebook_runs(write_run: WriteRun) -> list[RunConfig]:
     ]
 
 
-def make_configuration(label: str, runs: list[RunResult]) -> Configuration:
-    """Return a configuration of runs, its numbers made up where no test reads them."""
-    ended = tuple(run for run in runs if run.status in run_folder.FINISHED)
-    escaped = [run.escape is not None for run in ended]
-    values = tuple(run.final["val_accuracy"] for run in ended if run.evaluations)
-    spread = Spread(values, sum(values) / max(1, len(values)), math.nan, math.nan)
-    target = TargetTime(
-        share=0.5,
-        accuracy=0.75,
-        num_reached=0,
-        of=len(ended),
-        median_steps=math.inf,
-        median_train_seconds=math.inf,
-    )
-    return Configuration(
-        label=label,
-        runs=tuple(runs),
-        ended=ended,
-        escaped=Rate(sum(escaped), len(ended), 0.0, 1.0),
-        escape=statistics.kaplan_meier([1.0] * len(ended), escaped),
-        targets=(target,),
-        final=spread,
-        best=spread,
-        final_escaped=None,
-        test_final=None,
-        test_best=None,
-        train_seconds=Spread((1.0,), 1.0, math.nan, math.nan),
-        stages=(),
-        num_improving=0,
-    )
-
-
 @pytest.fixture
 def make_analysis() -> Callable[..., Analysis]:
-    """Give a function that groups runs, which are in order, into an analysis.
+    """Give a function that analyses runs; `labels` are then of its configurations."""
 
-    `labels` are of their configurations, in the order of first appearance.
-    """
-
-    def make(configs: list[RunConfig], labels: list[str] | None = None) -> Analysis:
-        groups: dict[str, list[RunResult]] = {}
-        for config, run in zip(configs, results.read_results(configs), strict=True):
-            groups.setdefault(str(run_config.identity(config)), []).append(run)
-        firsts = [runs[0] for runs in groups.values()]
-        names = labels or [run.label.partition(" seed=")[0] for run in firsts]
-        return Analysis(
-            configurations=tuple(
-                make_configuration(name, runs)
-                for name, runs in zip(names, groups.values(), strict=True)
-            ),
-            comparisons=(),
-            declared=declaration.declare(configs, "d" * 64),
+    def make(configs: list[RunConfig], labels: tuple[str, ...] = ()) -> Analysis:
+        found = analysis.analyse(results.read_results(configs))
+        names = labels or [one.label for one in found.configurations]
+        configurations = tuple(
+            dataclasses.replace(one, label=name)
+            for one, name in zip(found.configurations, names, strict=True)
         )
+        return dataclasses.replace(found, configurations=configurations)
 
     return make
 
@@ -220,3 +182,43 @@ def fake_trainer(tmp_path: Path) -> Callable[[RunConfig], list[str]]:
         return [sys.executable, str(script), optimizer, str(tmp_path / optimizer)]
 
     return command
+
+
+NVIDIA_SMI = """#!/bin/sh
+echo "GPU 0: NVIDIA H100 (UUID: GPU-aa01)"
+echo "GPU 1: NVIDIA H100 (UUID: GPU-bb02)"
+"""
+
+
+@pytest.fixture
+def two_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine with two GPUs, as far as nvidia-smi says; give its script."""
+    script = tmp_path / "bin" / "nvidia-smi"
+    script.parent.mkdir()
+    script.write_text(NVIDIA_SMI)
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{script.parent}:{os.environ['PATH']}")
+    monkeypatch.delenv(machine.CUDA_DEVICES, raising=False)
+    return script
+
+
+@pytest.fixture
+def working(write_run: WriteRun, monkeypatch: pytest.MonkeyPatch) -> Board:
+    """Two runs, of which the first is at step 600 of 2,930; give a board of them."""
+    now = [0.0]
+    monkeypatch.setattr(board.time, "monotonic", lambda: now[0])
+    runs = [
+        write_run([0.6], status="running", facts={"workers": 2}),
+        RunConfig.of(optimizer="adam", epochs=5),
+    ]
+    shown = Board(runs, runs, 2)
+    shown.begin(runs[0])
+    shown.begin(runs[1])
+    folder = run_folder.run_folder(runs[0])
+    os.utime(folder / run_folder.CONFIG, (time.time() + 1,) * 2)
+    for step in (590, 600):
+        line = {"step": step, "epoch": 2}
+        files.append_json_line(folder / run_folder.STEPS, line)
+        now[0] += 61.0
+        shown.refresh()
+    return shown

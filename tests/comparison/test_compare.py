@@ -141,3 +141,20 @@ def test_exit_codes_say_what_became_of_the_runs(
     if code > 100:
         assert (tmp_path / optimizers.partition(",")[0]).read_text() == "saved"
         assert not (tmp_path / "lion").exists()
+
+
+def test_several_workers_are_told_to_save_and_waited_for(tmp_path, fake_trainer):
+    script = fake_trainer(RunConfig())[1]
+    flags = ["--optimizers=adamax,lion", "--workers=2", "--train_examples=10"]
+    flags += [f"--runs_dir={tmp_path / 'runs'}"]
+    result = subprocess.run(
+        [sys.executable, "-c", HARNESS, script, str(tmp_path), *flags],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (result.returncode, result.stderr) == (143, "")
+    assert "2 runs at a time" in result.stdout
+    assert "stopped; the same command continues" in result.stdout
+    assert (tmp_path / "adamax").read_text() == "saved"

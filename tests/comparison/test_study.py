@@ -1,11 +1,8 @@
-import re
-
 import pytest
 
-from tfpipe.base import files, settings
+from tfpipe.base import settings
 from tfpipe.comparison import study
 from tfpipe.comparison.study import CompareConfig
-from tfpipe.training import run_folder
 from tfpipe.training.config import RunConfig, identity, run_name
 
 
@@ -107,6 +104,8 @@ def test_replicates_count_seeds_up_and_share_them_between_configurations():
         ({"run": ("adam,warmup_steps=5",)}, "got 'warmup_steps=5'"),
         ({"run": ("adam,epochs=two",)}, "epochs must be a whole number"),
         ({"run": ("adam,epochs=1,epochs=2",)}, "must have epochs once"),
+        ({"workers": "0"}, "workers must be auto or a whole number of at least 1"),
+        ({"workers": "all"}, "workers must be auto or a whole number .* got 'all'"),
         ({"replicates": 0}, "replicates must be a whole number of at least 1"),
         ({"optimizers": ("adam", "adam")}, "folder each, got adam-lr0.0001-s0 twice"),
         (
@@ -128,40 +127,6 @@ def test_what_no_run_can_be_is_refused_before_anything_starts(values, message):
         plan(**values)
 
 
-def test_each_run_is_trained_in_order_and_failures_stop_nothing(
-    tmp_path, fake_trainer, capfd
-):
-    runs = plan(
-        optimizers=("rmsprop", "sgd", "adamw", "adagrad", "nadam", "lion"),
-        runs_dir=str(tmp_path / "runs"),
-    )
-    assert study.train_runs(runs, fake_trainer) == [0, 3, 2, 1, -9, 0]
-    output = capfd.readouterr().out
-    assert "run 1 of 6: rmsprop-lr0.0001-s0\n" in output
-    assert "run 2 of 6: sgd-lr0.0001-s0: diverged; going on" in output
-    assert "adamw-lr0.0001-s0: refused its input" in output
-    assert "adagrad-lr0.0001-s0: failed with exit code 1" in output
-    assert "nadam-lr0.0001-s0: killed by signal 9" in output
-    assert (tmp_path / "lion").read_text() == "trained"
-
-
-def test_runs_that_have_ended_are_skipped_with_a_line(
-    tmp_path, write_run, fake_trainer, capfd
-):
-    runs = [
-        write_run([0.6] * 5),
-        write_run([0.6], optimizer="lion", status="stopped_early"),
-        write_run([0.5], optimizer="sgd", status="diverged"),
-        write_run([0.5], optimizer="ftrl", status="interrupted"),
-    ]
-    assert study.train_runs(runs, fake_trainer) == [0, 0, 3, 0]
-    output = capfd.readouterr().out
-    assert "rmsprop-lr0.0001-s0: done before, at epoch 5, not trained again" in output
-    assert "sgd-lr0.0001-s0: diverged before, at epoch 1, not trained again" in output
-    trained = {path.name for path in tmp_path.iterdir()} - {"runs", "trainer.py"}
-    assert trained == {"ftrl"}
-
-
 def test_more_epochs_or_overwrite_make_a_done_run_unfinished(write_run):
     run = write_run([0.6] * 5)
     assert study.find_finished(run)
@@ -178,34 +143,7 @@ def test_a_folder_of_other_settings_is_refused(write_run):
         study.find_finished(other)
 
 
-def test_an_interrupt_lets_the_trainer_save_and_goes_on(tmp_path, fake_trainer):
-    runs = plan(optimizers=("adam", "lion"), runs_dir=str(tmp_path / "runs"))
-    with pytest.raises(KeyboardInterrupt):
-        study.train_runs(runs, fake_trainer)
-    assert (tmp_path / "adam").read_text() == "saved"
-    assert not (tmp_path / "lion").exists()
-
-
-def test_the_plan_shows_state_and_command_of_each_run(write_run, fake_trainer):
-    done = write_run([0.6] * 5)
-    text = study.describe_plan([done, done.replace(seed=1)], fake_trainer)
-    assert "run 1 of 2: rmsprop-lr0.0001-s0: done before, at epoch 5\n" in text
-    assert "run 2 of 2: rmsprop-lr0.0001-s1: to train\n" in text
-    assert len(re.findall(r"^    .*trainer\.py rmsprop", text, re.MULTILINE)) == 2
-
-
 def test_absent_records_are_refused(tmp_path):
     runs = plan(records_dir=str(tmp_path / "nowhere"))
     with pytest.raises(ValueError, match="nowhere"):
         study.check_records(runs)
-
-
-def test_a_run_that_another_process_trains_stops_the_comparison(tmp_path):
-    run = RunConfig.of(runs_dir=str(tmp_path))
-    folder = run_folder.run_folder(run)
-    folder.mkdir()
-    with (
-        files.FolderLock(folder),
-        pytest.raises(ValueError, match="got another process that trains it now"),
-    ):
-        study.train_runs([run], lambda run: ["false"])

@@ -162,7 +162,7 @@ def test_noise_that_hides_the_gradient_has_no_scale():
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ((-0.5, 0.1, 3.0, 0.1), "a saddle"),
+        ((-0.5, 0.1, 3.0, 0.1), "saddle-shaped: "),
         ((-0.05, 0.1, 3.0, 0.1), "a valley"),
         ((-0.05, 0.1, 0.05, 0.1), "a plateau"),
         ((1.0, 0.1, 3.0, 0.1), "curved upwards"),

@@ -1,5 +1,6 @@
 """What a range test says of made losses, and a whole test on small records."""
 
+import contextlib
 import hashlib
 import json
 import subprocess
@@ -50,7 +51,7 @@ def test_a_fall_and_a_rise(scale):
         losses = fall_and_rise() + noise(scale, seed)
         found = rate_range.find_range(RATES, losses)
         right += bool(
-            not found.is_plateau
+            found.has_fallen
             and 3e-5 < found.steepest < 3e-3
             and 1e-2 < found.largest_stable < 3e-1
             and found.low < found.steepest <= found.high < found.largest_stable
@@ -65,11 +66,64 @@ def test_a_plateau_says_only_what_is_too_large(scale):
     right = 0
     for seed in range(200):
         found = rate_range.find_range(RATES, plateau() + noise(scale, seed))
-        right += found.is_plateau and 3e-4 < found.largest_stable < 5e-3
+        right += not found.has_fallen and 3e-4 < found.largest_stable < 5e-3
         assert found.high < found.largest_stable
     assert right >= 190
     found = rate_range.find_range(RATES, plateau() + noise())
     assert "plateau" in rate_range.describe_range(found)[0]
+
+
+@pytest.mark.parametrize(
+    ("start", "scale", "is_noisy"), [(0.69, 0.02, False), (0.2, 0.06, True)]
+)
+def test_noise_that_hides_a_fall_is_no_plateau(start, scale, is_noisy):
+    """As of a run that learns: its loss is small, and batches lie far apart."""
+    found = rate_range.find_range(RATES, start + noise(scale))
+    assert not found.has_fallen
+    assert found.is_noisy == is_noisy
+    line = rate_range.describe_range(found)[0]
+    assert ("a plateau, on which" in line) != is_noisy
+    assert ("too noisy to tell a plateau from a fall" in line) == is_noisy
+
+
+def test_a_fall_is_said_however_noisy_it_is():
+    found = rate_range.find_range(RATES, fall_and_rise() + noise(0.08))
+    found = rate_range.dataclasses.replace(found, noise=1.0)
+    assert not found.is_noisy
+    assert "the loss fell fastest at" in rate_range.describe_range(found)[0]
+
+
+def test_what_helps_against_noise_can_be_given():
+    """A test from a run takes the run's batch size."""
+    found = rate_range.find_range(RATES, 0.2 + noise(0.06))
+    fresh = rate_range.describe_range(found)[0]
+    assert fresh.endswith("; a larger --batch_size or more --steps may help")
+    own = rate_range.describe_range(found, from_run=True)[0]
+    assert own.endswith("; more --steps may help")
+
+
+def test_the_picture_says_whether_it_shows_a_fall(tmp_path, monkeypatch):
+    captions = []
+    open_figure = rate_range.curves.open_figure
+
+    @contextlib.contextmanager
+    def open_and_look(*arguments):
+        with open_figure(*arguments) as figure:
+            yield figure
+            captions.append(figure.get_supxlabel())
+
+    monkeypatch.setattr(rate_range.curves, "open_figure", open_and_look)
+    for losses in (
+        fall_and_rise() + noise(),
+        plateau() + noise(),
+        0.2 + noise(0.06),
+    ):
+        found = rate_range.find_range(RATES, losses)
+        rate_range.draw_range(found, tmp_path / "a.png", "a test")
+    fallen, flat, noisy = captions
+    assert "plateau" not in fallen
+    assert flat.endswith("\nplateau: only the end says something")
+    assert noisy.endswith("\ntoo noisy to tell a plateau from a fall")
 
 
 def test_a_jump_to_a_higher_plateau_is_the_end():

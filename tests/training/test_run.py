@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 
 import keras
 import numpy as np
@@ -17,7 +18,7 @@ from tfpipe.base import files
 from tfpipe.data.conversion.config import ConvertConfig
 from tfpipe.data.conversion.convert import convert
 from tfpipe.data.storing import Storing
-from tfpipe.training import run_folder
+from tfpipe.training import clocks, run_folder
 from tfpipe.training.config import RunConfig
 from tfpipe.training.run import train
 from tfpipe.training.writer import RunWriter
@@ -195,6 +196,31 @@ def test_a_stopped_run_continues_to_the_same_numbers(configure, whole, stop_at):
     continued = train(config, say=quiet)
     assert continued.status["status"] == "done"
     assert digest(continued.folder) == whole[2]
+
+
+def test_an_interrupted_run_knows_its_seconds_and_adds_to_them(configure, monkeypatch):
+    config = configure()
+    with pytest.raises(KeyboardInterrupt):
+        train(config, callbacks=[StopAt(3)], say=quiet)
+    stopped = run_folder.read_run(run_folder.run_folder(config))
+    [saved] = (stopped.folder / "checkpoint").glob("step-*.json")
+    seconds = json.loads(saved.read_text())["position"]["seconds"]
+    before = stopped.status["seconds"]
+    assert before == clocks.as_fields(seconds)
+    given = []
+    go_on = clocks.Clocks.go_on
+
+    def look_and_go_on(self, seconds):
+        given.append(seconds)
+        go_on(self, seconds)
+
+    monkeypatch.setattr(clocks.Clocks, "go_on", look_and_go_on)
+    began = time.monotonic()
+    continued = train(config, say=quiet)
+    took = time.monotonic() - began
+    assert given == [pytest.approx(seconds, abs=1e-3)]
+    wall = continued.status["seconds"]["wall_seconds"]
+    assert before["wall_seconds"] < wall <= before["wall_seconds"] + took + 0.01
 
 
 def test_sigterm_saves_too(configure):
@@ -661,6 +687,16 @@ def test_a_collapsed_epoch_is_explained(configure):
     assert "is answered for every picture" in text
     assert "is about ln 2 = 0.693: the run has not left its start" in text
     assert "try --learning_rate=0.01 or --learning_rate=1e-10" in text
+
+
+def test_a_warm_up_that_holds_the_rate_down_is_named_where_a_run_collapsed(configure):
+    lines = []
+    values = {"model": "small_cnn", "optimizer": "sgd", "learning_rate": 1e-9}
+    warm_up = {"schedule": "warmup", "schedule_args": ["warmup_steps=5000"]}
+    train(configure(epochs=1, **values, **warm_up), say=lines.append)
+    text = "\n".join(lines)
+    assert "the warm-up holds the learning rate at 1e-12 here, below 1e-09" in text
+    assert "try --learning_rate" not in text
 
 
 # Each with the step that is lost: a run goes on behind the one before, inside an epoch,

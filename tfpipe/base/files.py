@@ -118,6 +118,21 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in whole.split(b"\n") if line]
 
 
+def read_last_json_line(path: Path) -> dict[str, Any] | None:
+    """Return the last whole line of a JSON-lines file, None without one.
+
+    Only the file's end is read, however long it is; lines are of at most 64 kB.
+    """
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - (1 << 16)))
+            whole, _, _ = file.read().rpartition(b"\n")
+    except FileNotFoundError:
+        return None
+    last = whole.rpartition(b"\n")[2]
+    return dict(json.loads(last)) if last else None
+
+
 def file_sha256(path: Path) -> str:
     """Return the sha256 of a file's bytes as 64 hexadecimal digits."""
     digest = hashlib.sha256()

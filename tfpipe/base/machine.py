@@ -1,22 +1,86 @@
-"""What this process may use: cores, memory, CPU features."""
+"""What this process may use: cores, memory, GPUs, CPU features.
+
+Three variables of the environment say that it shares the machine; `sharing` sets them.
+TFPIPE_WORKERS: processes that work at the same time, this one among them.
+TFPIPE_GPU_WORKERS: those of them on its GPU. TFPIPE_MEMORY_BYTES: the most memory it
+may count on, in bytes.
+"""
 
 import math
 import os
 import platform
+import subprocess
 from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup")
 SELF_CGROUP = Path("/proc/self/cgroup")
+WORKERS, GPU_WORKERS = "TFPIPE_WORKERS", "TFPIPE_GPU_WORKERS"
+MEMORY_BYTES = "TFPIPE_MEMORY_BYTES"
+CUDA_DEVICES = "CUDA_VISIBLE_DEVICES"
+GPU_SECONDS = 20.0
+"""After which nvidia-smi, which hangs with some broken drivers, is given up."""
 
 
 def usable_cores() -> int:
-    """Return the CPU cores this process may use: affinity and cgroup quota."""
+    """Return the CPU cores this process may use: affinity, cgroup quota, its share.
+
+    Who shares the machine is bound to its share of the cores, where the system has
+    affinity; a quota is of all who share it.
+    """
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0))
     else:
-        cores = os.cpu_count() or 1
-    quota = _cgroup_quota_cores()
-    return max(1, min(cores, math.ceil(quota))) if quota else cores
+        cores = max(1, (os.cpu_count() or 1) // num_workers())
+    quota = (_cgroup_quota_cores() or cores * num_workers()) / num_workers()
+    return max(1, min(cores, math.ceil(quota)))
+
+
+def num_workers() -> int:
+    """Return how many processes share the machine, this one among them."""
+    return _from_environment(WORKERS) or 1
+
+
+def num_gpu_workers() -> int:
+    """Return how many processes share this one's GPU, this one among them."""
+    return _from_environment(GPU_WORKERS) or 1
+
+
+def _from_environment(name: str) -> int | None:
+    text = os.environ.get(name, "")
+    if text and not (text.isdecimal() and int(text) > 0):
+        raise ValueError(
+            f"{name} must be a whole number of at least 1, got {text!r}; unset it"
+        )
+    return int(text) if text else None
+
+
+def visible_gpus() -> list[str]:
+    """Return NVIDIA's GPUs that this process sees, as CUDA_VISIBLE_DEVICES names them.
+
+    None where nvidia-smi is absent or fails: without a driver nothing runs on them.
+    """
+    try:
+        listed = subprocess.run(
+            ["nvidia-smi", "-L"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=GPU_SECONDS,
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return []
+    # "GPU 0: NVIDIA H100 (UUID: GPU-5c0b...)"; parts of one are indented.
+    gpus = [line[4:] for line in listed.splitlines() if line.startswith("GPU ")]
+    numbers = [gpu.partition(":")[0] for gpu in gpus]
+    if CUDA_DEVICES not in os.environ:
+        return numbers
+    found: list[str] = []
+    for word in os.environ[CUDA_DEVICES].replace(" ", "").split(","):
+        is_uuid = word.startswith(("GPU-", "MIG-")) and word in listed
+        if not (word in numbers or is_uuid) or word in found:
+            break  # CUDA, too, sees none from the first wrong one on
+        found.append(word)
+    return found
 
 
 def _cgroup_dirs() -> list[Path]:
@@ -44,8 +108,13 @@ def _cgroup_quota_cores() -> float | None:
 
 
 def usable_memory_bytes() -> int:
-    """Return the bytes of memory this process may still take, cgroup limit included."""
+    """Return the bytes of memory this process may still take.
+
+    What is available, within the limits of its cgroups, and its share of that.
+    """
     available = [_available_memory_bytes()]
+    share = _from_environment(MEMORY_BYTES)
+    available += [share] if share else []
     places = [(folder, "memory.max", "memory.current") for folder in _cgroup_dirs()]
     old = ("memory.limit_in_bytes", "memory.usage_in_bytes")
     for folder, limit_name, usage_name in [*places, (CGROUP / "memory", *old)]:

@@ -64,16 +64,31 @@ def table_row(result: RunResult) -> list[str]:
     status = "; ".join([result.status + reason, *result.shortened])
     if not result.evaluations:
         return [result.label, *[NOTHING] * (len(COLUMNS) - 2), status]
-    seconds = run_results.seconds_an_epoch(result)
     return [
         result.label,
         f"{result.final['val_accuracy']:.4f}",
         f"{result.best['val_accuracy']:.4f} ({result.best['epoch']:.3g})",
         _loss(result.final["val_loss"]),
         describe_escape(result),
-        NOTHING if seconds is None else f"{seconds:.3g}",
+        _seconds(result),
         status,
     ]
+
+
+def _seconds(result: RunResult) -> str:
+    seconds = run_results.seconds_an_epoch(result)
+    if seconds is None:
+        return NOTHING
+    return f"{seconds:.3g}{_beside(result)}"
+
+
+def _beside(result: RunResult) -> str:
+    """Return in brackets how many runs shared the machine, "" where none did."""
+    others, on_gpu = result.shared_machine, result.shared_gpu
+    if not others:
+        return ""
+    gpu = f", {on_gpu} on its GPU" if on_gpu else ""
+    return f" (beside {others} other{'s' * (others > 1)}{gpu})"
 
 
 def _loss(value: float) -> str:
@@ -105,6 +120,11 @@ def conditions(results: Sequence[RunResult]) -> list[str]:
         "seconds an epoch: the median of training and evaluation together, without "
         "checkpoints and drawing"
     )
+    if any(result.shared_machine for result in results):
+        lines.append(
+            "beside others: runs that shared the machine, whose seconds are no measure "
+            "of a run alone"
+        )
     for share, threshold, num in sorted(
         {
             (result.majority_share, result.threshold, result.num_validation)

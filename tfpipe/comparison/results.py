@@ -95,6 +95,16 @@ class RunResult:
         return list(self.facts.get("shortened", []))
 
     @property
+    def shared_machine(self) -> int:
+        """Other runs that trained on its machine at the same time, 0: it was alone."""
+        return num_workers(self.facts) - 1
+
+    @property
+    def shared_gpu(self) -> int:
+        """Other runs that trained on its GPU at the same time."""
+        return num_workers(self.facts, "gpu_workers") - 1
+
+    @property
     def threshold(self) -> float:
         """Validation accuracy above which the run has left its start."""
         return stages.escape_threshold(self.majority_share, self.num_validation)
@@ -130,6 +140,17 @@ class RunResult:
             if evaluation.get(metric) is not None and math.isfinite(evaluation[metric])
         ]
         return [epoch for epoch, _ in points], [value for _, value in points]
+
+
+def num_workers(facts: dict[str, Any], name: str = "workers") -> int:
+    """Return how many runs shared the machine, or the GPU, in any session of a run.
+
+    Args:
+        facts: config.json's.
+        name: "workers", or "gpu_workers".
+    """
+    sessions = [facts, *facts.get("sessions", [])]
+    return max(int(session.get(name, 1)) for session in sessions)
 
 
 def read_results(runs: Sequence[RunConfig]) -> list[RunResult]:
@@ -305,12 +326,13 @@ def conditions_of(result: RunResult) -> dict[str, Any]:
     if not result.facts:
         return conditions
     facts, machine = result.facts, result.facts["machine"]
+    cores = machine["cores"]
     return {
         **conditions,
         "precision": facts["precision"],
         "train_examples": facts["train_examples"],
         "dataset": facts["dataset_fingerprint"][:12],
-        "machine": f"{machine['cpu']} with {machine['cores']} cores",
+        "machine": f"{machine['cpu']} with {cores} core{'s' * (cores > 1)}",
         **facts["versions"],
     }
 

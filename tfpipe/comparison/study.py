@@ -1,13 +1,11 @@
-"""Which runs a comparison is made of, and training them one after another."""
+"""Which runs a comparison is made of."""
 
 import dataclasses
-import shlex
-import subprocess
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from tfpipe.base import files, settings
+from tfpipe.base import settings
 from tfpipe.base.settings import setting
 from tfpipe.data import manifest
 from tfpipe.training import run_folder
@@ -29,8 +27,6 @@ from tfpipe.training.schedules import SCHEDULES
 
 EXPERIMENT = (("rmsprop", 1e-4), ("adam", 1e-4), ("sgd", 1e-4), ("adam", 1e-3))
 """The experiment's four runs: optimizer and learning rate."""
-
-EXIT_DONE, EXIT_WRONG_INPUT, EXIT_DIVERGED = 0, 2, 3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,9 +57,24 @@ class StudyConfig(Group):
     reason: str = setting(
         "", "Why the study is another one than runs_dir/study.json declared."
     )
+    workers: str = setting(
+        "auto",
+        "Runs that train at the same time, each with its part of cores and memory; "
+        "auto: one for each GPU, else one.",
+        front=True,
+    )
     dry_run: bool = setting(
         False, "Print the runs and their commands, and train nothing.", front=True
     )
+
+    def __post_init__(self) -> None:
+        """Refuse wrong values."""
+        super().__post_init__()
+        workers = self.workers
+        if workers != "auto" and not (workers.isdecimal() and int(workers) > 0):
+            raise ValueError(
+                f"workers must be auto or a whole number of at least 1, got {workers!r}"
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -242,79 +253,3 @@ def dataset_fingerprint(runs: Sequence[RunConfig]) -> str:
     except ValueError:
         records = filter(None, map(find_finished, runs))
         return next((str(r.facts["dataset_fingerprint"]) for r in records), "")
-
-
-def describe_plan(
-    runs: Sequence[RunConfig], command: Callable[[RunConfig], list[str]]
-) -> str:
-    """Return a line with the state of each run and a line with its command."""
-    lines = []
-    for number, run in enumerate(runs, start=1):
-        record = find_finished(run)
-        state = _ended(record) if record else "to train"
-        lines.append(f"run {number} of {len(runs)}: {run_name(run)}: {state}")
-        lines.append(f"    {shlex.join(command(run))}")
-    return "\n".join(lines)
-
-
-def _ended(record: RunRecord) -> str:
-    return f"{record.status['status']} before, at epoch {record.status['epoch']}"
-
-
-def train_runs(
-    runs: Sequence[RunConfig], command: Callable[[RunConfig], list[str]]
-) -> list[int]:
-    """Train what is left to train, each run in a process of its own, in order.
-
-    A run that fails doesn't stop the others. On Ctrl-C or SIGTERM the process that
-    trains is told to save, waited for, and the exception goes on.
-
-    Args:
-        runs: the runs of a study.
-        command: gives the command line that trains a run, and exits as a trainer:
-            0 done, 2 wrong input, 3 diverged.
-
-    Returns:
-        The exit code of each run's trainer; of a run that had ended before, the code
-        its trainer ended with.
-    """
-    for run in runs:
-        folder = run_folder.run_folder(run)
-        if files.FolderLock.is_held(folder):
-            raise ValueError(
-                f"{folder} must have one writer, got another process that trains it "
-                "now; wait until it ends, or stop it and give this command again"
-            )
-    finished = [find_finished(run) for run in runs]
-    codes = []
-    for number, (run, record) in enumerate(zip(runs, finished, strict=True), start=1):
-        header = f"run {number} of {len(runs)}: {run_name(run)}"
-        if record:
-            print(f"{header}: {_ended(record)}, not trained again", flush=True)
-            diverged = record.status["status"] == "diverged"
-            codes.append(EXIT_DIVERGED if diverged else EXIT_DONE)
-            continue
-        print(header, flush=True)
-        codes.append(_train(command(run)))
-        if codes[-1] != EXIT_DONE:
-            print(f"{header}: {_meaning(codes[-1])}; going on", flush=True)
-    return codes
-
-
-def _train(command: list[str]) -> int:
-    # A session of its own: Ctrl-C on a terminal reaches every process of the
-    # foreground group, and a trainer that is told twice might not finish saving.
-    with subprocess.Popen(command, start_new_session=True) as process:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
-            process.terminate()
-            process.wait()
-            raise
-
-
-def _meaning(code: int) -> str:
-    if code < 0:
-        return f"killed by signal {-code} (9: most often too little memory)"
-    words = {EXIT_WRONG_INPUT: "refused its input", EXIT_DIVERGED: "diverged"}
-    return words.get(code, f"failed with exit code {code}")

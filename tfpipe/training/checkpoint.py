@@ -35,6 +35,12 @@ def save_checkpoint(folder: Path, arrays: list[Any], position: dict[str, Any]) -
             old.unlink()
 
 
+def saved_step(folder: Path) -> int:
+    """Return the step of the newest checkpoint, 0 without one."""
+    found = (path.stem for path in folder.glob("step-*.json"))
+    return max((int(stem.removeprefix("step-")) for stem in found), default=0)
+
+
 def load_checkpoint(folder: Path) -> tuple[list[Any], dict[str, Any], list[str]] | None:
     """Return (arrays, position, damaged files) of the newest whole checkpoint.
 

@@ -24,6 +24,9 @@ NOISE_EXAMPLES, CURVATURE_EXAMPLES = 256, 64
 PART, SMALL_PART = 32, 8
 """Pictures at a time; few, where the spread over parts gives an error."""
 LANCZOS_STEPS, REPEATS = 20, 2
+# Parts of eight pictures take longer a picture than those of 32 that an estimate times,
+# and sums, norms and orthogonalization are no products: a quarter of the whole.
+OVERHEAD = 4 / 3
 
 
 class Diagnostics:
@@ -114,7 +117,7 @@ class Diagnostics:
         products += 0.4 * (NOISE_EXAMPLES + CURVATURE_EXAMPLES) / PART
         if self._has_hessian:
             products += REPEATS * LANCZOS_STEPS * CURVATURE_EXAMPLES / PART
-        return seconds * products
+        return OVERHEAD * seconds * products
 
     def lanczos_bytes(self) -> int:
         """Return the memory that the Hessian's vectors take; 0 without."""

@@ -54,6 +54,9 @@ def collect_facts(
         "backend": keras.backend.backend(),
         "device": devices.describe(),
         "machine": machine.describe(),
+        # Runs that shared the machine and the GPU, this one among them.
+        "workers": machine.num_workers(),
+        "gpu_workers": machine.num_gpu_workers(),
         "versions": _versions(),
         "own_code_sha256": {
             name: catalog.own_code_sha256(name) for name in own if catalog.is_own(name)
@@ -90,7 +93,8 @@ def add_session(
     began, and `sessions` lists where it went on, and what was `lost` before: steps
     behind the checkpoint, and their seconds, which are in no clock.
     """
-    session = {name: now[name] for name in ("command", "device", "machine", "versions")}
+    names = ("command", "device", "machine", "workers", "gpu_workers", "versions")
+    session = {name: now[name] for name in names}
     sessions = [*begun.get("sessions", []), {"from_step": step, **lost, **session}]
     changed = {"config": now["config"], "command": now["command"]}
     return {**begun, **changed, "sessions": sessions}

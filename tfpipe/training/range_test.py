@@ -74,7 +74,8 @@ def find_rate(config: FindConfig, say: Callable[[str], None] = print) -> RateRan
             "high": found.high,
         },
     )
-    for line in rate_range.describe_range(found):
+    from_run = bool(config.range.from_run)
+    for line in rate_range.describe_range(found, from_run=from_run):
         say(f"  {line}")
     default = range_config.default_rate(run)
     if default:

@@ -20,6 +20,8 @@ QUIET_SHARE = 0.2
 SURE = 4.0
 """Standard errors that a smoothed loss must have moved by."""
 LEAST_STEPS = 10
+NOISY_SHARE = 0.1
+"""Of the loss at the start: where a fall must be larger to be seen, many aren't."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,9 +50,15 @@ class RateRange:
     high: float
 
     @property
-    def is_plateau(self) -> bool:
-        """Whether the loss never fell: then only the largest stable rate is known."""
-        return self.steepest is None
+    def has_fallen(self) -> bool:
+        """Whether the loss fell; else only the largest stable rate is known."""
+        return self.steepest is not None
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether noise would have hidden a fall: then there need be no plateau."""
+        is_wide = SURE * self.noise > NOISY_SHARE * abs(self.start)
+        return is_wide and not self.has_fallen
 
 
 def smooth(losses: Any, beta: float = SMOOTHING) -> NDArray[np.float64]:
@@ -134,27 +142,37 @@ def find_range(rates: Any, losses: Any) -> RateRange:
     )
 
 
-def describe_range(found: RateRange) -> list[str]:
-    """Return what a range test says, for people."""
+def describe_range(found: RateRange, *, from_run: bool = False) -> list[str]:
+    """Return what a range test says, for people.
+
+    Args:
+        found: its outcome.
+        from_run: whether it went on from a run, whose batch size is kept.
+    """
     stable = (
         f"the largest stable rate is about {found.largest_stable:.1e}"
         if found.largest_stable
         else f"no rate up to {found.rates[-1]:.1e} was too large; a larger --max_rate "
         "goes on"
     )
-    if found.is_plateau:
-        lines = [
-            f"the loss stayed at {found.start:.4f} (+- {SURE * found.noise:.4f}): a "
-            "plateau, on which a range test shows only what is too large",
-            stable,
-        ]
-    else:
-        lines = [
+    level = f"{found.start:.4f} (+- {SURE * found.noise:.4f})"
+    if found.has_fallen:
+        first = (
             f"the loss fell fastest at {found.steepest:.1e}, from {found.start:.4f} to "
-            f"{np.nanmin(found.smoothed):.4f}",
-            stable,
-        ]
-    return [*lines, f"worth a try: {found.low:.1e} to {found.high:.1e}"]
+            f"{np.nanmin(found.smoothed):.4f}"
+        )
+    elif found.is_noisy:
+        remedy = "more --steps" if from_run else "a larger --batch_size or more --steps"
+        first = (
+            f"the loss was about {level}: too noisy to tell a plateau from a fall; "
+            f"{remedy} may help"
+        )
+    else:
+        first = (
+            f"the loss stayed at {level}: a plateau, on which a range test shows only "
+            "what is too large"
+        )
+    return [first, stable, f"worth a try: {found.low:.1e} to {found.high:.1e}"]
 
 
 def suggest_rates(found: RateRange) -> list[str]:
@@ -190,7 +208,11 @@ def draw_range(found: RateRange, path: Path, title: str) -> None:
         axes.grid(color="#e6e6e6", linewidth=0.6)
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
-        kind = "plateau: only the end says something" if found.is_plateau else ""
+        kind = ""
+        if found.is_noisy:
+            kind = "too noisy to tell a plateau from a fall"
+        elif not found.has_fallen:
+            kind = "plateau: only the end says something"
         words = f"{title}; worth a try {found.low:.1e} to {found.high:.1e}"
         lines = [*textwrap.wrap(words, 90), kind]
         figure.supxlabel("\n".join(filter(None, lines)), fontsize=8, color=grey)

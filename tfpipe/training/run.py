@@ -4,10 +4,9 @@ from tfpipe import RunConfig, train
 train(RunConfig.of(records_dir="records", optimizer="adam", image_size=64))
 """
 
-import datetime
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import keras
 import numpy as np
 
 from tfpipe.base import files
-from tfpipe.base.progress import Progress, format_seconds
+from tfpipe.base.progress import Progress
 from tfpipe.base.signals import postponed_signals
 from tfpipe.data import order
 from tfpipe.data.streaming.augment import Augmentation
@@ -23,14 +22,11 @@ from tfpipe.data.streaming.pipeline import Batches
 from tfpipe.data.streaming.source import Source
 from tfpipe.training import (
     building,
-    catalog,
     devices,
     diagnostics,
     evaluations,
-    measure,
     moments,
     outcome,
-    promise,
     provenance,
     run_folder,
     state,
@@ -38,20 +34,16 @@ from tfpipe.training import (
     updates,
     verdict,
 )
-from tfpipe.training.clocks import Clocks
+from tfpipe.training.clocks import Clocks, as_fields
 from tfpipe.training.config import RunConfig
 from tfpipe.training.diagnostics import Diagnostics
 from tfpipe.training.evaluations import Evaluator
-from tfpipe.training.measure import Evaluation
 from tfpipe.training.norms import EVERY, Norms
 from tfpipe.training.position import Position
 from tfpipe.training.record_checks import check_records
 from tfpipe.training.run_folder import RunRecord
-from tfpipe.training.surface import describe_surface
+from tfpipe.training.telling import Reporter, Say
 from tfpipe.training.writer import RunWriter
-
-Say = Callable[[str], None]
-LOGGED = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 
 def train(
@@ -104,10 +96,10 @@ class _Run:
         say: Say,
         clocks: Clocks,
     ) -> None:
-        self.config, self.source, self.say = config, source, say
+        self.config, self.source = config, source
         self.clocks = clocks
         self.folder = folder
-        self.class_names = source.manifest.class_names
+        self.reporter = Reporter(say, config, folder, source.manifest.class_names)
         self.train_ids = source.split_ids("train", config.data.train_examples)
         self.held_out = evaluations.held_out(source)
         self.val_ids = self.held_out["validation"]
@@ -126,12 +118,9 @@ class _Run:
             config.optimizer.class_weight, source.splits["train"].class_counts
         )
         self.position = Position()
-        self.measured: list[float] = []
-        self.advised = False
         self.compiled: set[int] = set()
         self.clock = verdict.Clock()
         self.diagnostics: Diagnostics | None = None
-        self.diagnostic_seconds = 0.0
 
     def _num_steps(self) -> int:
         steps = self.config.run.epochs * self.steps_per_epoch
@@ -154,15 +143,19 @@ class _Run:
                     self.train_ids,
                     self.folder,
                 )
-                self._prepare_diagnostics()
+                self.reporter.set_costs(
+                    steps_per_epoch=self.steps_per_epoch,
+                    evaluation_steps=self.evaluator.num_batches("full"),
+                    probe_steps=self.evaluator.num_batches("probe"),
+                    diagnostic_seconds=self._prepare_diagnostics(),
+                )
                 self.clocks.switch("other")
                 self._go()
             except KeyboardInterrupt:
                 self._save("interrupted", "stopped by a signal")
                 if self.position.ended:
                     raise
-                at = f"{self.position.step:,}"
-                self.say(f"saved at step {at}; the same command goes on")
+                self.reporter.report_save(self.position.step)
                 raise
             except BaseException as error:
                 reason = f"{type(error).__name__}: {error}"
@@ -174,10 +167,14 @@ class _Run:
 
     # Preparing
 
-    def _prepare_diagnostics(self) -> None:
-        """Build what measures noise and curvature where asked; say what it costs."""
+    def _prepare_diagnostics(self) -> float:
+        """Build what measures noise and curvature where asked.
+
+        Returns:
+            about the seconds that it takes at each evaluation.
+        """
         if self.config.run.diagnostics == "economy":
-            return
+            return 0.0
         with self.batches.loader.faults_by_name():
             self.diagnostics = diagnostics.build_diagnostics(
                 self.config,
@@ -186,12 +183,9 @@ class _Run:
                 self.train_ids,
                 self.signals.raise_received,
             )
-        self.diagnostic_seconds = self.diagnostics.estimate_seconds()
-        memory = self.diagnostics.lanczos_bytes() / 1e9
-        self.say(
-            f"  diagnostics: about {format_seconds(self.diagnostic_seconds)} at each "
-            f"evaluation{f' and {memory:.1f} GB of memory' if memory else ''}"
-        )
+        seconds = self.diagnostics.estimate_seconds()
+        self.reporter.report_diagnostics(seconds, self.diagnostics.lanczos_bytes())
+        return seconds
 
     def _seconds_before(self, record: RunRecord) -> dict[str, float]:
         """Return what earlier sessions took, with what came behind the checkpoint."""
@@ -202,7 +196,7 @@ class _Run:
 
     def _build(self, callbacks: Sequence[Any]) -> None:
         config = self.config
-        built = building.build(config, len(self.class_names), self._num_steps())
+        built = building.build(config, self.source.num_classes, self._num_steps())
         self.model, self.optimizer = built.model, built.optimizer
         self.precision = built.precision
         every = EVERY[config.run.diagnostics]
@@ -241,19 +235,18 @@ class _Run:
             run_folder.refuse_differences(record, theirs, ours)
             self.position, damaged, lost = self.writer.take_up(record)
             self.clocks.go_on(self._seconds_before(record))
-            for name in damaged:
-                self.say(f"damaged, the checkpoint before is used: {name}")
+            self.reporter.report_damage(damaged)
             facts = provenance.add_session(
                 record.facts, facts, self.position.step, lost
             )
             files.write_json(self.folder / run_folder.CONFIG, facts)
         self.facts = facts
-        self.say(f"run {self.folder}")
-        stored = self.source.storing.image_size
-        for line in promise.describe_run(self.config, facts, len(self.val_ids), stored):
-            self.say(f"  {line}")
-        if self.position.step:
-            self.say(f"  goes on after step {self.position.step:,}")
+        self.reporter.report_start(
+            facts,
+            len(self.val_ids),
+            self.source.storing.image_size,
+            self.position.step,
+        )
 
     # Training
 
@@ -290,23 +283,18 @@ class _Run:
             pace=pace,
             seconds=self.clocks.fields(),
         )
-        why = f" ({position.reason})" if position.reason else ""
-        self.say(f"{status.replace('_', ' ')}{why}")
-        for line in outcome.describe(
+        summary = outcome.describe(
             self.writer.full_lines(),
             self.writer.majority,
             len(self.val_ids),
             start_loss=self.writer.start_loss(),
             budget=self.config.run.epochs,
             seconds=self.clocks.read(),
-        ):
-            self.say(f"  {line}")
-        self.say(f"curves: {self.folder / run_folder.PLOTS}")
-        logdir = self.config.run.runs_dir
-        self.say(f"TensorBoard: {promise.tensorboard_command(logdir)}")
+        )
+        self.reporter.report_end(status, position.reason, summary)
 
     def _judge_pace(self) -> dict[str, float]:
-        """Say what set the pace of this session's training."""
+        """Return the numbers of what set the pace of this session's training."""
         if self.clock.num_steps < verdict.LEAST_STEPS:
             return {}
         epoch = self.batches.epoch_dataset(
@@ -316,10 +304,10 @@ class _Run:
             with self.batches.loader.faults_by_name():
                 pace = verdict.judge(self.clock, verdict.measure_input(epoch))
         except Exception as error:  # of a picture that this run didn't need
-            self.say(f"how fast the input is couldn't be measured: {error}")
+            self.reporter.report_unknown_pace(error)
             return {}
         if pace:
-            self.say(verdict.describe(pace, self.batches.faster_input()))
+            self.reporter.report_pace(pace, self.batches.faster_input())
         return pace
 
     def _is_cut(self) -> bool:
@@ -369,8 +357,10 @@ class _Run:
                 self.clock.add(len(delivered), waited, seconds - waited)
                 if position.ended:
                     return
-                self._promise(seconds)
-                progress.advance(note=self._note())
+                self.reporter.count_step(seconds, position)
+                progress.advance(
+                    note=self.reporter.describe_progress(position, self.clock)
+                )
                 self.signals.raise_received()
                 if self.model.stop_training:
                     return
@@ -379,30 +369,6 @@ class _Run:
                     if position.ended:
                         return
                     saved = time.monotonic()
-
-    def _note(self) -> str:
-        """Say how the epoch goes, how fast, and when the run will have ended."""
-        position = self.position
-        note = (
-            f"loss {position.loss_sum / position.num_examples:.4f} "
-            f"accuracy {position.num_correct / position.num_examples:.4f}"
-        )
-        if not self.clock.num_examples:
-            return note
-        rate = self.clock.rate
-        seconds = promise.time_left(self._plan(), self.config.data.batch_size / rate)
-        end = promise.format_end(datetime.datetime.now(), seconds)
-        return f"{note}, {rate:,.3g} images/s, run until {end}"
-
-    def _plan(self) -> promise.Plan:
-        return promise.plan_rest(
-            self.config,
-            self.position,
-            steps_per_epoch=self.steps_per_epoch,
-            evaluation_steps=self.evaluator.num_batches("full"),
-            probe_steps=self.evaluator.num_batches("probe"),
-            diagnostic_seconds=self.diagnostic_seconds,
-        )
 
     def _probe(self, progress: Progress) -> None:
         """Take a quick look where one is due; an epoch's end has a full evaluation."""
@@ -460,18 +426,6 @@ class _Run:
         elif not is_finite:
             self._diverge("gradient")
 
-    def _promise(self, seconds: float) -> None:
-        """After five steps say how long the rest takes; the first two warm up."""
-        if len(self.measured) == 5:
-            return
-        self.measured.append(seconds)
-        if len(self.measured) == 5:
-            typical = float(np.median(self.measured[2:]))
-            for line in promise.describe_time(
-                self._plan(), typical, datetime.datetime.now()
-            ):
-                self.say(line)
-
     def _finish_epoch(self) -> None:
         """Evaluate, write the epoch's line, save."""
         position = self.position
@@ -494,7 +448,10 @@ class _Run:
             with self.clocks.running("diagnostics"):
                 found |= self.diagnostics.measure(update)
         line = self._write_evaluation(found)
-        self._say_evaluation(line, evaluation)
+        updates_taken = position.step // (
+            self.optimizer.gradient_accumulation_steps or 1
+        )
+        self.reporter.report_evaluation(line, evaluation, position, updates_taken)
         if evaluation.accuracy > position.best_val_accuracy:
             position.best_val_accuracy = evaluation.accuracy
             if "best" in self.config.run.keep:
@@ -556,29 +513,6 @@ class _Run:
         position.evaluated_step = position.step
         return line
 
-    def _say_evaluation(self, line: dict[str, Any], evaluation: Evaluation) -> None:
-        began = self.position.epoch_began_seconds
-        numbers = [f"{name} {line[name]:.4f}" for name in LOGGED]
-        train, evaluating = (
-            format_seconds(line[f"{part}_seconds"] - began.get(part, 0.0))
-            for part in ("train", "eval")
-        )
-        self.say(
-            f"epoch {self.position.epoch + 1}/{self.config.run.epochs}: "
-            f"{', '.join(numbers)}, {train} + {evaluating} evaluation"
-        )
-        surface = describe_surface(line)
-        if surface:
-            self.say(f"  {surface}")
-        collapse = measure.describe_collapse(evaluation, self.class_names)
-        if collapse and self.advised:
-            self.say(f"  {collapse.partition(':')[0]}, as before")
-        elif collapse:
-            self.advised = True
-            rule = self.config.optimizer
-            self.say(f"  {collapse}")
-            self.say(f"  {catalog.advise_rate(rule.optimizer, rule.learning_rate)}")
-
     def _save(self, status: str, reason: str = "") -> None:
         """Save the state, but for one that isn't finite: the one before stays."""
         position = self.position
@@ -594,4 +528,11 @@ class _Run:
             if self.diagnostics and position.epoch_step:
                 # An evaluation may come next, of the step that was taken before.
                 self.writer.save_update(position.step, self.norms.last_update)
-            self.writer.write_status(status, position, reason)
+            # Of the checkpoint, so that a session that goes on from it adds to these.
+            is_over = status == "interrupted"
+            self.writer.write_status(
+                status,
+                position,
+                reason,
+                seconds=as_fields(position.seconds) if is_over else None,
+            )

@@ -1,4 +1,4 @@
-"""Plateau, saddle or valley: what diagnostics are evidence for, in words."""
+"""Plateau, saddle shape or valley: what diagnostics are evidence for, in words."""
 
 from typing import Any
 
@@ -12,8 +12,9 @@ STEEP = 10.0
 def describe_surface(line: dict[str, Any]) -> str:
     """Return what the loss looks like around an evaluation, "" without diagnostics.
 
-    The word saddle needs a smallest eigenvalue of the Hessian that is negative beyond
-    its error; curvatures along two directions alone are no proof of it.
+    Saddle-shaped needs a smallest eigenvalue of the Hessian that is negative beyond its
+    error; curvatures along two directions alone are no proof of it. It is no claim that
+    the gradient is 0 there.
     """
     if "hessian_smallest" in line:
         return _by_hessian(line)
@@ -40,7 +41,7 @@ def _by_hessian(line: dict[str, Any]) -> str:
     words = [f"{value:.3g} (+- {error:.1g})" for value, error in ends]
     values = f"eigenvalues {' to '.join(words)}"
     if low < -low_error:
-        return f"a saddle: {values}"
+        return f"saddle-shaped: {values}"
     if high <= high_error:
         return f"a plateau, flat every way as far as can be told: {values}"
     if high > STEEP * max(abs(low), low_error):

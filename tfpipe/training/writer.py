@@ -190,7 +190,7 @@ class RunWriter:
             status, position, reason: what became of it, where it stands.
             is_cut: whether max_steps ended it.
             pace: the verdict's.
-            seconds: of each part, at the end.
+            seconds: of each part, at the end or at an interruption.
         """
         run_folder.write_status(
             self.folder,
