@@ -145,7 +145,7 @@ def test_the_demo_runs_as_the_readme_says(tmp_path):
     assert len(finals) == 4
     assert max(finals.values()) > 0.9
     assert min(finals.values()) < 0.6
-    for name in ("comparison.png", "report.md", "results.csv"):
+    for name in ("report.html", "figures/comparison.png", "report.md", "results.csv"):
         assert (tmp_path / "demo/runs/report" / name).stat().st_size > 500
     # Kilobytes on Linux, bytes on macOS; of the largest process.
     unit = 1 if sys.platform == "darwin" else 1024

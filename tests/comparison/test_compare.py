@@ -89,7 +89,7 @@ def test_a_comparison_that_is_done_is_only_drawn(notebook_runs):
     assert f"tensorboard --logdir {runs_dir} " in output
     assert "set Smoothing to 0" in output
     page = (runs_dir / "report" / "report.html").read_text()
-    assert "records_dir must hold finished records, got no folder there" in page
+    assert "No pictures: no run that left its start has stored predictions" in page
 
 
 def test_a_diverged_run_is_reported_and_gives_3(write_run):

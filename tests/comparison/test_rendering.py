@@ -85,7 +85,7 @@ def test_html_shows_odd_names_and_runs_nothing_of_them(odd_runs):
     text = page.page(odd_document("val_accuracy"), odd_runs, {"val_accuracy": b"png"})
     outline = Outline(text)
     assert outline.open == []
-    for tag in ("title", "h1", "h2", "p", "li", "code", "caption", "th", "bdi"):
+    for tag in ("title", "h1", "h2", "p", "li", "code", "th", "bdi"):
         assert (tag, SHOWN) in outline.texts, tag
     data, program = outline.scripts
     assert program == charts.script()

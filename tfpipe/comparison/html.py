@@ -166,12 +166,13 @@ def _table(table: Table) -> str:
         )
         rows.append(f'<tr><th scope="row">{name}</th>{columns}</tr>')
     body = "\n".join(rows)
-    # Who has no pointer scrolls what has the focus.
+    # The caption stays outside of what scrolls; who has no pointer scrolls what has
+    # the focus.
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="'
+        (f'<p class="caption">{caption}</p>\n' if caption else "")
+        + f'<div class="scroll" tabindex="0" role="region" aria-label="'
         f'{caption or "Table"}"><table>\n'
-        + (f"<caption>{caption}</caption>\n" if caption else "")
-        + f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table></div>"
+        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table></div>"
     )
 
 
