@@ -22,7 +22,7 @@ setup(
     license="Apache-2.0",
     license_files=["LICENSE"],
     packages=find_packages(include=["tfpipe", "tfpipe.*"]),
-    package_data={"tfpipe": ["py.typed"]},
+    package_data={"tfpipe": ["py.typed"], "tfpipe.comparison": ["*.css", "*.js"]},
     # Optional: without a C compiler Python and NumPy do their work, to the same bytes
     # and more slowly.
     ext_modules=[

@@ -18,6 +18,7 @@ from tfpipe.training.schedules import SCHEDULES
 
 ROOT = Path(__file__).parents[1]
 READMES = ("README.md", "README.zh.md")
+POSITIONAL = {"tfpipe.predict": ("model", "pictures"), "tfpipe.report": ("runs_dir",)}
 
 
 def code_blocks(readme, language):
@@ -39,6 +40,7 @@ def config_class(words):
     from tfpipe.data.checks.verify import VerifyConfig
     from tfpipe.data.conversion.config import ConvertConfig
     from tfpipe.data.demo.demo_set import DemoConfig
+    from tfpipe.report import ReportConfig
     from tfpipe.training.config import RunConfig
     from tfpipe.training.prediction_config import PredictConfig
     from tfpipe.training.range_config import FindConfig
@@ -51,6 +53,7 @@ def config_class(words):
         "tfpipe.make_demo_images": DemoConfig,
         "tfpipe.predict": PredictConfig,
         "tfpipe.find_lr": FindConfig,
+        "tfpipe.report": ReportConfig,
     }
     return classes[name], rest
 
@@ -63,9 +66,7 @@ def test_every_command_parses(readme):
         is_ours = words[0] == "python" and words[1:3] != ["-m", "pip"]
         if is_ours and "--optimizer=adm" not in words:
             kind, rest = config_class(words)
-            is_predict = words[2:3] == ["tfpipe.predict"]
-            names = ("model", "pictures") if is_predict else ()
-            cli.parse_flags(kind, rest, names)
+            cli.parse_flags(kind, rest, POSITIONAL.get(" ".join(words[2:3]), ()))
             parsed += 1
     assert parsed >= 5
 
@@ -153,7 +154,7 @@ def test_the_demo_runs_as_the_readme_says(tmp_path):
     assert len(finals) == 4
     assert max(finals.values()) > 0.9
     assert min(finals.values()) < 0.6
-    for name in ("comparison.png", "report.md", "results.csv"):
+    for name in ("report.html", "figures/comparison.png", "report.md", "results.csv"):
         assert (tmp_path / "demo/runs/report" / name).stat().st_size > 500
     # Kilobytes on Linux, bytes on macOS; of the largest process.
     unit = 1 if sys.platform == "darwin" else 1024

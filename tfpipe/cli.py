@@ -44,8 +44,8 @@ def run_binary(
         config_class: a frozen dataclass declared with `settings.setting`.
         work: takes the config, returns an exit code.
         argv: the arguments behind the program's name; default `sys.argv[1:]`.
-        positional: settings that words without a flag are, in turn; the last one takes
-            all that are left.
+        positional: settings that words without a flag are, in turn; a list takes all
+            that are left.
     """
     # A shell starts background commands with Ctrl-C ignored; a script may send it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -149,12 +149,17 @@ def parse_flags(
         for name, kind in kinds.items()
         if values[name].present
     }
-    *single, several = positional or [""]
-    for name in single:
-        if stray and name not in given:
+    for name in positional:
+        if typing.get_origin(kinds[name]) is tuple:
+            given[name] = (*given.get(name, ()), *stray)
+            stray = []
+        elif stray and name not in given:
             given[name] = stray.pop(0)
     if stray:
-        given[several] = (*given.get(several, ()), *stray)
+        raise ValueError(
+            f"arguments must be flags behind {' and '.join(positional)}, got "
+            f"{stray[0]!r}; --help lists the flags"
+        )
     return typing.cast(Config, settings.build_config(config_class, given))
 
 

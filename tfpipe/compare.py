@@ -16,8 +16,9 @@ best with --replicates fresh seeds; only these are compared.
 Each run is trained in a process of its own into its folder below --runs_dir: one after
 another, or one on each GPU, or --workers at a time. What is done is skipped, so the
 same command continues a comparison that was stopped, and only draws one that is done: a
-table in the terminal; report.md, results.csv and the curves in report/ beside the runs;
-and for TensorBoard the median of each configuration's replicates in aggregate/.
+table in the terminal; report.html, report.md, results.csv and the curves in report/
+beside the runs, as python -m tfpipe.report does; and for TensorBoard the median of each
+configuration's replicates in aggregate/.
 """
 
 import sys
@@ -29,10 +30,13 @@ from tfpipe.base import settings
 from tfpipe.comparison import (
     aggregate,
     analysis,
+    chosen,
+    content,
     declaration,
     execution,
     page,
     planning,
+    rendering,
     results,
     study,
 )
@@ -40,8 +44,6 @@ from tfpipe.comparison.planning import Design, Plan
 from tfpipe.comparison.study import CompareConfig
 from tfpipe.training import promise
 from tfpipe.training.config import RunConfig
-
-REPORT_DIR = "report"
 
 
 def work(config: CompareConfig) -> int:
@@ -79,12 +81,23 @@ def work(config: CompareConfig) -> int:
         return cli.EXIT_WRONG_INPUT
     outcome = results.read_results(plan.compared)
     outcome += results.read_results(plan.tuning, "tuning")
-    paths = page.write_report(outcome, runs_dir / REPORT_DIR)
-    configurations = analysis.group_runs(results.read_results(plan.compared), declared)
+    asked = declaration.read_declaration(runs_dir)
+    document = content.build_document(outcome, asked)
+    paths = rendering.write_report(
+        document,
+        outcome,
+        runs_dir / rendering.REPORT_DIR,
+        study=asked,
+        records_dir=config.data.records_dir,
+    )
+    stages = chosen.resolve(declared, outcome)
+    configurations = analysis.group_runs(stages.compared, stages.declared)
     if aggregate.write_aggregates(configurations, runs_dir):
         paths.append(runs_dir / aggregate.FOLDER)
     print()
-    page.print_page(outcome)
+    page.print_page(outcome, stages.declared)
+    print()
+    page.print_answer(document)
     print("\nwritten:", *paths, sep="\n  ")
     command = promise.tensorboard_command(config.run.runs_dir)
     print(f"curves side by side: {command}")

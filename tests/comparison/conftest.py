@@ -1,5 +1,6 @@
 """Run folders as a training writes them, made of numbers."""
 
+import dataclasses
 import json
 import os
 import sys
@@ -11,7 +12,8 @@ from typing import Any
 import pytest
 
 from tfpipe.base import files, machine
-from tfpipe.comparison import board
+from tfpipe.comparison import analysis, board, results
+from tfpipe.comparison.analysis import Analysis
 from tfpipe.comparison.board import Board
 from tfpipe.training import config as run_config
 from tfpipe.training import run_folder
@@ -199,6 +201,22 @@ def notebook_runs(write_run: WriteRun) -> list[RunConfig]:
             accuracy,
         ) in NOTEBOOK.items()
     ]
+
+
+@pytest.fixture
+def make_analysis() -> Callable[..., Analysis]:
+    """Give a function that analyses runs; `labels` are then of its configurations."""
+
+    def make(configs: list[RunConfig], labels: tuple[str, ...] = ()) -> Analysis:
+        found = analysis.analyse(results.read_results(configs))
+        names = labels or [one.label for one in found.configurations]
+        configurations = tuple(
+            dataclasses.replace(one, label=name)
+            for one, name in zip(found.configurations, names, strict=True)
+        )
+        return dataclasses.replace(found, configurations=configurations)
+
+    return make
 
 
 # Ends as its optimizer says; adam and adamax are where their parent is interrupted.

@@ -86,10 +86,11 @@ def test_a_comparison_that_is_done_is_only_drawn(notebook_runs):
         in output
     )
     assert "| adam 1e-4    | 0.6858" in output
-    assert str(runs_dir / "report" / "comparison.png") in output
+    assert str(runs_dir / "report" / "report.html") in output
     assert f"tensorboard --logdir {runs_dir} " in output
     assert "set Smoothing to 0" in output
-    assert (runs_dir / "report" / "comparison.png").exists()
+    page = (runs_dir / "report" / "report.html").read_text()
+    assert "No pictures: no run that left its start has stored predictions" in page
 
 
 def test_replicates_have_their_median_in_tensorboard(write_run):

@@ -1,9 +1,6 @@
 import pytest
 
 from tfpipe.comparison import page, results
-from tfpipe.comparison.plots import OVERVIEW, PLOTS
-
-PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def test_the_notebook_as_a_table(notebook_runs):
@@ -57,35 +54,6 @@ def test_conditions_say_what_differs_and_what_does_not(notebook_runs):
         assert word in shared
     assert seconds.startswith("seconds an epoch: the median")
     assert "above 0.5290" in start
-
-
-def test_a_report_is_written_whole_and_again_with_the_same_bytes(
-    notebook_runs, tmp_path
-):
-    folder = tmp_path / "runs" / "report"
-    written = page.write_report(results.read_results(notebook_runs), folder)
-    names = {"report.md", "results.csv", OVERVIEW, *PLOTS}
-    assert {path.name for path in written} == names
-    assert {path.name for path in folder.iterdir()} == names
-    first = {path: path.read_bytes() for path in written}
-    assert all(first[folder / name].startswith(PNG) for name in (OVERVIEW, *PLOTS))
-    page.write_report(results.read_results(notebook_runs), folder)
-    assert {path: path.read_bytes() for path in written} == first
-    text = (folder / "report.md").read_text()
-    assert "![comparison](comparison.png)" in text
-    assert "[val accuracy](val_accuracy.png)" in text
-
-
-def test_mismatches_stand_above_the_table(write_run):
-    runs = [write_run([0.6]), write_run([0.6], batch_size=8)]
-    text = page.markdown_page(results.read_results(runs), [])
-    assert text.index("**not comparable: runs differ in batch_size") < text.index("| ")
-
-
-def test_without_evaluations_there_is_a_table_and_no_plot(write_run, tmp_path):
-    run = write_run([], status="failed", reason="disk full")
-    written = page.write_report(results.read_results([run]), tmp_path / "report")
-    assert [path.name for path in written] == ["report.md", "results.csv"]
 
 
 @pytest.mark.parametrize(

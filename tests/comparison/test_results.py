@@ -1,10 +1,12 @@
 import csv
 import io
+import json
 import math
 
 import pytest
 
 from tfpipe.comparison import results
+from tfpipe.training import config as run_config
 from tfpipe.training.config import RunConfig
 from tfpipe.training.stages import Escape
 
@@ -105,3 +107,98 @@ def test_csv_holds_every_number_in_long_form(notebook_runs):
     )
     assert {row["metric"] for row in rows} >= {"predicted_share_dog", "train_seconds"}
     assert len(rows) == 4 * 5 * (5 + 3 + 2)
+
+
+def test_a_folder_is_read_by_configuration_and_seed(write_run, tmp_path):
+    for seed in (10, 9):
+        write_run([0.6], seed=seed)
+        write_run([0.6], optimizer="adam", seed=seed)
+    (tmp_path / "runs" / "report").mkdir()
+    (tmp_path / "runs" / "study.json").write_text("{}")
+    adam = run_config.identity(RunConfig.of(optimizer="adam"))
+    declared = {"configurations": {"adam 1e-4": adam}}
+    found = results.read_folder(tmp_path / "runs", declared)
+    settings = [result.settings for result in found]
+    assert [(values["optimizer"], values["seed"]) for values in settings] == [
+        ("adam", 9),
+        ("adam", 10),
+        ("rmsprop", 9),
+        ("rmsprop", 10),
+    ]
+    assert found[0].label == "adam 1e-4 seed=9"
+    assert found[0].folder == tmp_path / "runs" / found[0].name
+
+
+def break_config(folder):
+    (folder / "config.json").write_text("{")
+
+
+def lose_status(folder):
+    (folder / "status.json").unlink()
+
+
+def lose_counts(folder):
+    facts = json.loads((folder / "config.json").read_text())
+    del facts["validation_class_counts"]
+    (folder / "config.json").write_text(json.dumps(facts))
+
+
+def spoil_a_line(folder):
+    path = folder / "metrics.jsonl"
+    path.write_text("nonsense\n" + path.read_text())
+
+
+def lose_a_number(folder):
+    path = folder / "metrics.jsonl"
+    path.write_text(path.read_text().replace('"val_loss"', '"lost"'))
+
+
+@pytest.mark.parametrize(
+    ("damage", "word"),
+    [
+        (break_config, "config.json must be the JSON"),
+        (lose_status, "status.json must be the JSON"),
+        (lose_counts, "nothing of validation_class_counts"),
+        (spoil_a_line, "Expecting value"),
+        (lose_a_number, "nothing of val_loss"),
+    ],
+)
+def test_a_damaged_folder_is_named_and_left_out(write_run, damage, word):
+    damaged, whole = write_run([0.6]), write_run([0.7], optimizer="adam")
+    folder = results.run_folder.run_folder(damaged)
+    damage(folder)
+    lines = []
+    found = results.read_folder(folder.parent, tell=lines.append)
+    assert [result.name for result in found] == [run_config.run_name(whole)]
+    [line] = lines
+    assert line.startswith(f"left out {folder}, which is damaged: ")
+    assert word in line
+
+
+@pytest.mark.parametrize("name", ["runs", "absent"])
+def test_a_folder_without_runs_is_refused(tmp_path, name):
+    (tmp_path / "runs").mkdir()
+    with pytest.raises(ValueError, match="runs folder must hold runs, got"):
+        results.read_folder(tmp_path / name)
+
+
+def test_runs_of_older_formats_and_under_way_are_read(write_run):
+    old = write_run([0.6, 0.7], facts={"format_version": 1})
+    folder = results.run_folder.run_folder(old)
+    facts = json.loads((folder / "config.json").read_text())
+    del facts["config"]["data"]["augment"], facts["config"]["optimizer"]["schedule"]
+    (folder / "config.json").write_text(json.dumps(facts))
+    with open(folder / "metrics.jsonl", "a") as file:
+        file.write('{"epoch": 3, "step": 17')
+    [result] = results.read_folder(folder.parent)
+    assert [line["epoch"] for line in result.evaluations] == [1, 2]
+    # Each epoch had seconds of its own then: 90 and 181.
+    assert result.final["train_seconds"] == 90 + 181
+
+
+def test_what_json_has_no_number_for_is_one_again(write_run):
+    run = write_run([0.5, 0.5])
+    path = results.run_folder.run_folder(run) / "metrics.jsonl"
+    path.write_text(path.read_text().replace('"val_loss": 0.69', '"val_loss": null'))
+    [result] = results.read_folder(path.parents[1])
+    assert math.isnan(result.final["val_loss"])

@@ -1,12 +1,48 @@
 """The parts of a report that a doubter looks up."""
 
+from collections.abc import Sequence
+
 from tfpipe.comparison import analysis as study_analysis
 from tfpipe.comparison import progression
 from tfpipe.comparison.analysis import Analysis, Comparison, Configuration
-from tfpipe.comparison.cells import LETTERS, NOTHING, format_interval, format_steps
+from tfpipe.comparison.cells import (
+    LETTERS,
+    NOTHING,
+    format_interval,
+    format_spread,
+    format_steps,
+)
 from tfpipe.comparison.document import Section, Table, Text
 from tfpipe.comparison.results import RunResult
 from tfpipe.training import stages
+
+
+def tuning(runs: Sequence[RunResult]) -> Section | None:
+    """Return the runs that only chose rates, None without any."""
+    groups = study_analysis.group_runs(runs)
+    if not groups:
+        return None
+    rows = [
+        [
+            label,
+            ", ".join(str(run.config.run.seed) for run in group),
+            format_spread(study_analysis.spread([run.score for run in ended])),
+        ]
+        for label, group in groups.items()
+        for ended in [[run for run in group if run.status in study_analysis.ENDED]]
+    ]
+    return Section(
+        "Tuning",
+        [
+            Table(
+                ["configuration", "seeds", "final accuracy"],
+                rows,
+                "Runs that only chose learning rates: each optimizer's best was "
+                "trained again with fresh seeds, and those are compared.",
+            )
+        ],
+        is_appendix=True,
+    )
 
 
 def targets(analysis: Analysis) -> Section | None:

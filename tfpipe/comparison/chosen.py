@@ -1,5 +1,6 @@
 """Which configurations the comparisons of a declaration turned out to be between."""
 
+import dataclasses
 import statistics
 from collections.abc import Sequence
 from typing import Any
@@ -9,6 +10,45 @@ from tfpipe.comparison.results import RunResult
 from tfpipe.comparison.tuning import Search
 from tfpipe.training import config as run_config
 from tfpipe.training.run_folder import FINISHED
+
+
+@dataclasses.dataclass(frozen=True)
+class Stages:
+    """The runs of a study by what they are for.
+
+    Attributes:
+        declared: the declaration, searched configurations by the rates chosen; None
+            where nothing was declared.
+        compared: the runs that are compared.
+        tuning: those that only chose rates; [] where nothing was tuned.
+    """
+
+    declared: dict[str, Any] | None
+    compared: list[RunResult]
+    tuning: list[RunResult]
+
+
+def resolve(declared: dict[str, Any] | None, found: Sequence[RunResult]) -> Stages:
+    """Return what is compared, and between which configurations.
+
+    A comparison whose rates aren't chosen yet keeps its name: it counts among those
+    that were declared.
+
+    Args:
+        declared: what `declaration.declare` returned, None where nothing was.
+        found: the runs of the study.
+    """
+    if declared is None or "search" not in declared:
+        return Stages(declared, list(found), [])
+    # Seeds that neither choose nor compare came later: they are shown.
+    choosing = set(declared["search"]["seeds"]) - set(declared["seeds"])
+    pairs: list[Any] = list(concrete_comparisons(declared, found))
+    pairs += declared["comparisons"][len(pairs) :]
+    return Stages(
+        {**declared, "comparisons": pairs},
+        [run for run in found if run.config.run.seed not in choosing],
+        [run for run in found if run.config.run.seed in choosing],
+    )
 
 
 def concrete_comparisons(

@@ -9,6 +9,7 @@ from tfpipe.comparison import answer as study_answer
 from tfpipe.comparison import (
     appendix,
     certificate,
+    chosen,
     claims,
     declaration,
     progression,
@@ -48,9 +49,9 @@ def build_document(
         study: what `declaration.read_declaration` returned; None where nothing was
             declared.
     """
-    declared = last_declared(study)
-    analysis = study_analysis.analyse(results, declared)
-    checks = certificate.certify(results, declared)
+    parts = chosen.resolve(last_declared(study), results)
+    analysis = study_analysis.analyse(parts.compared, parts.declared)
+    checks = certificate.certify(parts.compared, parts.declared)
     answer = study_answer.find_answer(analysis, checks)
     sections = [
         _answer_section(answer),
@@ -60,6 +61,7 @@ def build_document(
         _claims_section(analysis),
         _declared_section(study),
         _certificate_section(checks),
+        appendix.tuning(parts.tuning),
         appendix.targets(analysis),
         appendix.runs(analysis),
         appendix.matrix(analysis),

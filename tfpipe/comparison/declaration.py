@@ -22,7 +22,8 @@ from tfpipe.training.config import RunConfig
 
 FILE = "study.json"
 FORMAT_VERSION = 1
-METRIC = "val_accuracy"
+METRIC, METRIC_AT = "val_accuracy", "the last epoch"
+TEST = "paired sign-flip test, Holm's correction over the comparisons"
 ALPHA = 0.05
 
 
@@ -75,12 +76,12 @@ def declare(
         "epochs": max(run.run.epochs for run in runs),
         "seeds": seeds,
         "metric": METRIC,
-        "metric_at": "the last epoch",
+        "metric_at": METRIC_AT,
         "targets": list(stages.TARGETS),
         "targets_are": "shares of the way from the majority share to 1",
         "baseline_run": baseline,
         "comparisons": pairs,
-        "test": "paired sign-flip test, Holm's correction over the comparisons",
+        "test": TEST,
         "alpha": ALPHA,
         "stages": dataclasses.asdict(stages.DEFAULT),
     }

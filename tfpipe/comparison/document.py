@@ -5,6 +5,7 @@ the same words and show the same numbers.
 """
 
 import dataclasses
+import re
 from collections.abc import Sequence
 
 
@@ -45,6 +46,25 @@ class Table:
     caption: str = ""
     is_main: bool = False
 
+    @property
+    def are_numbers(self) -> list[bool]:
+        """Tell of each column whether most are numbers, which stand flush right."""
+        columns = list(zip(*self.rows, strict=True)) or [()] * len(self.columns)
+        return [
+            index > 0 and 2 * sum(map(_is_number, column)) > len(column)
+            for index, column in enumerate(columns)
+        ]
+
+
+def _is_number(cell: str) -> bool:
+    return bool(_NUMBER.match(cell))
+
+
+# What begins like a number, an interval or nothing at all: "0.6858 (5)", "(0, 586]".
+_NUMBER = re.compile(
+    r"\s*([-+\u2212\u00b1<>\u2264\u2265~]?\s*[(\[]?[-+\u2212]?\.?\d|[-\u2013\u2014]?\s*$)"
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Figure:
@@ -59,7 +79,24 @@ class Figure:
     caption: str
 
 
-Part = Text | Bullets | Command | Table | Figure
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A small picture; `jpeg` are its bytes, its sides are in pixels."""
+
+    jpeg: bytes
+    width: int
+    height: int
+    words: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Pictures:
+    """Pictures side by side, or their words where a format can't hold them."""
+
+    pictures: Sequence[Picture]
+
+
+Part = Text | Bullets | Command | Table | Figure | Pictures
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,20 +1,18 @@
-"""Put a comparison on a page: Markdown, the terminal, and the files beside them."""
+"""Put a comparison's runs into the terminal, a line each."""
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import rich.box
 import rich.console
 import rich.table
 import rich.text
 
-from tfpipe.base import files
-from tfpipe.comparison import certificate, plots
+from tfpipe.comparison import certificate, markdown
 from tfpipe.comparison import results as run_results
+from tfpipe.comparison.document import Bullets, Command, Document, Text
 from tfpipe.comparison.results import RunResult, format_number
 
-REPORT, TABLE = "report.md", "results.csv"
 COLUMNS = (
     "run",
     "val accuracy",
@@ -28,62 +26,35 @@ LEAST_WIDTH = 80
 NOTHING = "-"
 
 
-def write_report(results: Sequence[RunResult], folder: Path) -> list[Path]:
-    """Write report.md, results.csv and the plots; return their paths.
-
-    The same run folders give the same bytes. Without any evaluation there are no plots.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    has_curves = any(result.evaluations for result in results)
-    images = plots.draw_comparison(results, folder) if has_curves else []
-    text = markdown_page(results, [image.name for image in images])
-    files.write_bytes(folder / REPORT, text.encode())
-    files.write_bytes(folder / TABLE, run_results.to_csv(results).encode())
-    return [folder / REPORT, folder / TABLE, *images]
-
-
-def markdown_page(results: Sequence[RunResult], images: Sequence[str]) -> str:
-    """Return the whole comparison in Markdown.
-
-    `images` are the names of pictures beside it, the overview first; [] without any.
-    """
-    parts = ["# Comparison"]
-    parts += [f"**{line}**" for line in certificate.brands(results)]
-    parts.append(markdown_table(results))
-    parts.append("\n".join(f"- {line}" for line in conditions(results)))
-    if images:
-        overview, *others = images
-        parts.append(f"![{_title(overview)}]({overview})")
-        links = ", ".join(f"[{_title(name)}]({name})" for name in others)
-        parts.append(f"Each by itself: {links}. Every number: [{TABLE}]({TABLE}).")
-    return "\n\n".join(parts) + "\n"
-
-
-def _title(image: str) -> str:
-    return Path(image).stem.replace("_", " ")
-
-
 def markdown_table(results: Sequence[RunResult]) -> str:
     """Return the table in Markdown, its columns aligned for reading as it is."""
-    rows = [list(COLUMNS), *(table_row(result) for result in results)]
-    rows = [[cell.replace("|", "\\|") for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    rows.insert(1, ["-" * width for width in widths])
-    lines = []
-    for row in rows:
-        cells = map(str.ljust, row, widths)
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    rows = [COLUMNS, *(table_row(result) for result in results)]
+    return markdown.align(rows, [False] * len(COLUMNS))
 
 
-def print_page(results: Sequence[RunResult]) -> None:
+def print_answer(document: Document) -> None:
+    """Print what a report answers: its banners and its first section."""
+    for line in document.banners:
+        print(f"! {line}")
+    for part in document.sections[0].parts:
+        if isinstance(part, Text):
+            print(part.words)
+        elif isinstance(part, Bullets):
+            print(*(f"- {line}" for line in part.lines), sep="\n")
+        elif isinstance(part, Command):
+            print(f"    {part.line}")
+
+
+def print_page(
+    results: Sequence[RunResult], declared: dict[str, Any] | None = None
+) -> None:
     """Print what must match and doesn't, the table, and under which conditions.
 
     A terminal of at least 80 columns gets a drawn table, anything else the Markdown.
     """
     console = rich.console.Console()
     if not console.is_terminal or console.width < LEAST_WIDTH:
-        lines = certificate.brands(results)
+        lines = certificate.brands(results, declared)
         print("\n".join([*lines, markdown_table(results), *conditions(results)]))
         return
     table = rich.table.Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
@@ -96,7 +67,7 @@ def print_page(results: Sequence[RunResult]) -> None:
         )
     for result in results:
         table.add_row(*map(rich.text.Text, table_row(result)))
-    for line in certificate.brands(results):
+    for line in certificate.brands(results, declared):
         console.print(rich.text.Text(line, style="bold red"))
     console.print(table)
     for line in conditions(results):

@@ -5,18 +5,32 @@ import dataclasses
 import io
 import math
 import statistics
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 from typing import Any
 
 from tfpipe.training import config as run_config
 from tfpipe.training import run_folder, stages
 from tfpipe.training.config import RunConfig
+from tfpipe.training.run_folder import RunRecord
 from tfpipe.training.stages import Escape
 
-METRICS = ("val_accuracy", "val_loss", "accuracy", "loss", "learning_rate")
+QUANTITIES = ("val_accuracy", "val_loss", "accuracy", "loss")
+METRICS = (*QUANTITIES, "test_accuracy", "test_loss", "learning_rate")
 RUN_COLUMNS = ("run", "label", "optimizer", "learning_rate", "seed", "status")
 CSV_COLUMNS = (*RUN_COLUMNS, "epoch", "step", "metric", "value")
 CLOCKS = ("train_seconds", "eval_seconds", "wall_seconds")
+# Without these a run can't stand in a report.
+NEEDED = (
+    "dataset_fingerprint",
+    "initial_weights_sha256",
+    "machine",
+    "precision",
+    "steps_per_epoch",
+    "train_examples",
+    "validation_class_counts",
+    "versions",
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,6 +49,8 @@ class RunResult:
     reason: str = ""
     evaluations: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     """Evaluations of the whole validation split, in order of steps."""
+    folder: Path | None = None
+    """Its run folder; None where the run never began."""
     probes: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     """Quick looks at a fixed part of it, in order of steps."""
 
@@ -163,23 +179,104 @@ def read_results(runs: Sequence[RunConfig], stage: str = "") -> list[RunResult]:
 
 def _read(run: RunConfig, label: str) -> RunResult:
     folder = run_folder.run_folder(run)
-    name = run_config.run_name(run)
     if not run_folder.is_run_folder(folder):
         return RunResult(
-            name=name, label=label, config=run, settings=run_config.in_words(run)
+            name=run_config.run_name(run),
+            label=label,
+            config=run,
+            settings=run_config.in_words(run),
         )
-    record = run_folder.read_run(folder)
+    return _from_record(run_folder.read_run(folder), label)
+
+
+def _from_record(record: RunRecord, label: str) -> RunResult:
     return RunResult(
-        name=name,
+        name=record.name,
         label=label,
         config=record.config,
         settings=run_config.in_words(record.config),
         facts=record.facts,
         status=record.status["status"],
         reason=record.status["reason"],
-        evaluations=record.evaluations,
+        evaluations=[_with_nan(line) for line in record.evaluations],
         probes=record.probes,
+        folder=record.folder,
     )
+
+
+def _with_nan(line: dict[str, Any]) -> dict[str, Any]:
+    """Return an evaluation whose numbers that aren't finite are numbers again.
+
+    JSON has no word for them; they were written as null.
+    """
+    missing = [name for name in QUANTITIES if name in line and line[name] is None]
+    return {**line, **dict.fromkeys(missing, math.nan)}
+
+
+def read_folder(
+    runs_dir: Path,
+    declared: dict[str, Any] | None = None,
+    tell: Callable[[str], None] = print,
+) -> list[RunResult]:
+    """Return every run of a folder of run folders.
+
+    Args:
+        runs_dir: the folder; other things in it are left alone.
+        declared: what the study declared: its configurations come first, in its order.
+            Within a configuration runs go by seed.
+        tell: is given a line for each run folder that is damaged and left out.
+
+    Raises:
+        ValueError: where there is no run.
+    """
+    folders = sorted(runs_dir.iterdir()) if runs_dir.is_dir() else []
+    records = []
+    for folder in filter(run_folder.is_run_folder, folders):
+        try:
+            records.append(_whole(run_folder.read_run(folder)))
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            tell(f"left out {folder}, which is damaged: {_one_line(error)}")
+    if not records:
+        raise ValueError(
+            f"runs folder must hold runs, got {runs_dir} without; name the folder "
+            "that compare or train wrote"
+        )
+    order = list((declared or {}).get("configurations", {}).values())
+    for record in records:
+        identity = run_config.identity(record.config)
+        if identity not in order:
+            order.append(identity)
+    records.sort(
+        key=lambda record: (
+            order.index(run_config.identity(record.config)),
+            record.config.run.seed,
+        )
+    )
+    labels = configuration_labels([record.config for record in records])
+    return [
+        _from_record(record, label)
+        for record, label in zip(records, labels, strict=True)
+    ]
+
+
+def _whole(record: RunRecord) -> RunRecord:
+    """Return a run that has all that a report asks of it.
+
+    Raises:
+        KeyError: naming what is missing.
+    """
+    for name in NEEDED:
+        record.facts[name]
+    for line in record.evaluations:
+        for name in ("epoch", "step", "train_seconds", "eval_seconds", *QUANTITIES):
+            line[name]
+    return record
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"it says nothing of {error.args[0]}"
+    return " ".join(str(error).split())
 
 
 def configuration_labels(

@@ -2,7 +2,7 @@
 
 import contextlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +15,30 @@ if TYPE_CHECKING:
 TRAIN_COLOUR, TEST_COLOUR = "#0072B2", "#D55E00"
 REFERENCE_COLOUR = "#767676"
 LEAST_SPAN = 0.1
+# Neither PNG nor PDF is stamped with versions or a time.
+UNSTAMPED: dict[str, dict[str, None]] = {
+    "png": {"Software": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
 
 
 @contextlib.contextmanager
-def open_figure(path: Path, width: float, height: float) -> Iterator["Figure"]:
-    """Give an empty figure that is written to `path` as PNG when the block ends well.
+def open_figure(
+    paths: Sequence[Path],
+    width: float,
+    height: float,
+    fonts: Sequence[str] | None = None,
+) -> Iterator["Figure"]:
+    """Give an empty figure that is written to `paths` when the block ends well.
 
-    Sizes are inches at 150 dots an inch. A person's own matplotlib style doesn't act,
-    nor is the PNG stamped with a version: the same numbers give the same bytes.
+    A person's own matplotlib style doesn't act, and the same numbers give the same
+    bytes.
+
+    Args:
+        paths: as .png, .pdf or both.
+        width, height: in inches, at 150 dots an inch.
+        fonts: families, each for the letters that those before it lack; None:
+            matplotlib's own.
     """
     import matplotlib
     import matplotlib.style
@@ -33,15 +49,21 @@ def open_figure(path: Path, width: float, height: float) -> Iterator["Figure"]:
         "font.size": 9,
         "figure.constrained_layout.w_pad": 0.1,
         "figure.constrained_layout.h_pad": 0.1,
+        "font.family": list(fonts or ["DejaVu Sans"]),
     }
     with matplotlib.style.context(["default", style]):
         figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
         FigureCanvasAgg(figure)
         yield figure
-        image = io.BytesIO()
-        figure.savefig(image, format="png", metadata={"Software": None})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    files.write_bytes(path, image.getvalue())
+        images = []
+        for path in paths:
+            image, kind = io.BytesIO(), path.suffix.removeprefix(".")
+            figure.savefig(image, format=kind, metadata=UNSTAMPED[kind])
+            images.append(image.getvalue())
+            figure.set_layout_engine("none")  # it stands as it was laid out once
+    for path, data in zip(paths, images, strict=True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files.write_bytes(path, data)
 
 
 def draw_reference(axes: "Axes", value: float, label: str) -> None:
@@ -87,7 +109,7 @@ def draw_run(
     """
     epochs = [evaluation["epoch"] for evaluation in evaluations]
     for quantity in ("accuracy", "loss"):
-        with open_figure(folder / f"{quantity}.png", 6.0, 4.0) as figure:
+        with open_figure([folder / f"{quantity}.png"], 6.0, 4.0) as figure:
             axes = figure.add_subplot()
             for label, metric, colour, marker in (
                 ("Train", quantity, TRAIN_COLOUR, "o"),

@@ -188,7 +188,7 @@ def suggest_rates(found: RateRange) -> list[str]:
 
 def draw_range(found: RateRange, path: Path, title: str) -> None:
     """Draw losses against rates, and the range proposed, as PNG."""
-    with curves.open_figure(path, 6.4, 4.2) as figure:
+    with curves.open_figure([path], 6.4, 4.2) as figure:
         axes = figure.add_subplot()
         axes.axvspan(
             found.low, found.high, color=curves.TEST_COLOUR, alpha=0.12, linewidth=0

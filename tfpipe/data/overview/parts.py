@@ -9,12 +9,11 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
 
+from tfpipe.base.words import visible
 from tfpipe.data.records import Record
 
 TEXT_LIMIT = 240  # characters of a key or detail; more are cut out of its middle
 THUMBNAIL_SIDE, THUMBNAIL_QUALITY = 96, 80
-# Not printable to Python, yet they only join letters or set them apart.
-_HARMLESS = frozenset("\u200c\u200d\u00a0\u3000")
 
 # Nothing from outside, and no script at all: names in the data come from anywhere.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -128,13 +127,7 @@ def safe(text: str, limit: int = TEXT_LIMIT) -> str:
     if len(text) > limit:
         half = (limit - 1) // 2
         text = f"{text[:half]}…{text[-half:]}"
-    seen = (
-        character
-        if character.isprintable() or character in _HARMLESS
-        else character.encode("unicode_escape").decode()
-        for character in text
-    )
-    return html.escape("".join(seen))
+    return html.escape(visible(text))
 
 
 def name(text: str) -> str:
@@ -198,16 +191,25 @@ def thumbnail(record: Record, alt: str) -> str:
 
     Its bytes stand in the page; `alt` is plain text.
     """
-    image = Image.fromarray(_small_pixels(record))
-    image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
-    encoded = simplejpeg.encode_jpeg(
-        np.ascontiguousarray(image), quality=THUMBNAIL_QUALITY, colorsubsampling="420"
-    )
+    encoded, width, height = small_jpeg(record)
     data = base64.b64encode(encoded).decode()
     return (
         f'<img src="data:image/jpeg;base64,{data}" alt="{safe(alt)}" '
-        f'width="{image.width}" height="{image.height}">'
+        f'width="{width}" height="{height}">'
     )
+
+
+def small_jpeg(record: Record) -> tuple[bytes, int, int]:
+    """Return a record's picture as a JPEG of at most 96 pixels a side, and its sides.
+
+    These are width and height.
+    """
+    image = Image.fromarray(_small_pixels(record))
+    image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+    encoded: bytes = simplejpeg.encode_jpeg(
+        np.ascontiguousarray(image), quality=THUMBNAIL_QUALITY, colorsubsampling="420"
+    )
+    return encoded, image.width, image.height
 
 
 def _small_pixels(record: Record) -> NDArray[np.uint8]:

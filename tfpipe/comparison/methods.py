@@ -1,0 +1,179 @@
+"""How a study was made, in the words of a paper, from its configurations and facts."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from tfpipe.comparison import declaration
+from tfpipe.comparison.analysis import Analysis
+from tfpipe.comparison.document import Bullets, Section, Text
+from tfpipe.comparison.results import RunResult, conditions_of, format_number
+
+TITLE = "Methods"
+LIBRARIES = ("tfpipe", "tensorflow", "keras", "jax", "numpy")
+INTERVALS = (
+    "A run is the unit. Intervals are of 95\u00a0%: of means by Student's t, of rates "
+    "by Clopper and Pearson, of single evaluations by Wilson; times to an accuracy are "
+    "medians by Kaplan and Meier, runs that never reached it censored at their end."
+)
+
+
+def describe(analysis: Analysis, study: dict[str, Any] | None) -> Section:
+    """Return what a reader needs to judge or repeat the study.
+
+    Args:
+        analysis: of its runs.
+        study: study.json, None where there is none.
+    """
+    runs = [
+        run
+        for configuration in analysis.configurations
+        for run in configuration.runs
+        if run.facts
+    ]
+    if not runs:
+        return Section(TITLE, [Text("No run has begun.")])
+    optimizers = [
+        f"{configuration.label}: {_optimizer(begun[0].facts)}"
+        for configuration in analysis.configurations
+        if (begun := [run for run in configuration.runs if run.facts])
+    ]
+    before = [_data(runs), _model(runs), _training(runs)]
+    after = [_machine(runs), _statistics(analysis.declared), _declared(study)]
+    return Section(
+        TITLE,
+        [
+            Text(" ".join(before)),
+            Text("Optimizers, with every argument that acts:"),
+            Bullets(optimizers),
+            Text(" ".join(after)),
+        ],
+    )
+
+
+def _data(runs: Sequence[RunResult]) -> str:
+    facts = [run.facts for run in runs]
+    classes = _or(run.num_classes for run in runs)
+    sizes = _or(
+        ", ".join(f"{size:,} {name}" for name, size in fact["split_sizes"].items())
+        for fact in facts
+        if "split_sizes" in fact
+    )
+    trained = _or(f"{fact['train_examples']:,}" for fact in facts)
+    prints = _or(fact["dataset_fingerprint"][:12] for fact in facts)
+    conditions = [conditions_of(run) for run in runs]
+    splits = sorted({(c["validation_split"], c["split_seed"]) for c in conditions})
+    drawn = " or ".join(
+        f"drawn anew (validation_split={share:g}, split_seed={seed})"
+        if share or seed
+        else "that of the records"
+        for share, seed in splits
+    )
+    sides = _or(f"{c['image_size']} x {c['image_size']}" for c in conditions)
+    return (
+        f"Data: {classes} classes, pictures: {sizes or 'of unknown number'}; the split "
+        f"is {drawn}; trained on {trained} an epoch; dataset fingerprint {prints}. "
+        f"Pictures are resized to {sides} pixels "
+        f"({_or(c['resize'] for c in conditions)}), augmentation: "
+        f"{_or(c['augment'] for c in conditions)}."
+    )
+
+
+def _model(runs: Sequence[RunResult]) -> str:
+    models = _or(
+        f"{run.settings['model']}"
+        + (f" ({number:,} parameters)" if (number := _parameters(run)) else "")
+        for run in runs
+    )
+    weights = _or(
+        "random weights" if run.settings["weights"] == "none" else "trained weights"
+        for run in runs
+    )
+    precision = _or(run.facts["precision"] for run in runs)
+    return f"Model: {models} from {weights}, in {precision}."
+
+
+def _parameters(run: RunResult) -> int:
+    return int(run.facts.get("num_parameters", 0))
+
+
+def _training(runs: Sequence[RunResult]) -> str:
+    conditions = [conditions_of(run) for run in runs]
+    seeds = sorted({run.settings["seed"] for run in runs})
+    of = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
+    return (
+        f"Training: batches of {_or(c['batch_size'] for c in conditions)}, "
+        f"{_or(run.settings['epochs'] for run in runs)} epochs, early stopping "
+        f"{_or(run.identity['early_stopping'] for run in runs)}, class weights "
+        f"{_or(c['class_weight'] for c in conditions)}; {len(runs)} runs of {of}. "
+        "Runs of one seed start from the same weights and see the same pictures in the "
+        "same order."
+    )
+
+
+def _optimizer(facts: dict[str, Any]) -> str:
+    """Return an optimizer's class and arguments, without those that are off."""
+    if "optimizer" not in facts:
+        return "its arguments weren't written down"
+    return _call(facts["optimizer"])
+
+
+def _call(value: dict[str, Any]) -> str:
+    arguments = dict(value["config"])
+    arguments.pop("name", None)
+    if not arguments.get("use_ema"):
+        arguments.pop("ema_momentum", None)
+    words = [
+        f"{name}={_argument(argument)}"
+        for name, argument in sorted(arguments.items())
+        if argument is not None and argument is not False
+    ]
+    return f"{value['class_name']}({', '.join(words)})"
+
+
+def _argument(value: Any) -> str:
+    if isinstance(value, dict) and "class_name" in value:
+        return _call(value)
+    return format_number(value)
+
+
+def _machine(runs: Sequence[RunResult]) -> str:
+    devices = _or(run.facts.get("device", run.facts["machine"]["cpu"]) for run in runs)
+    cores = _or(run.facts["machine"]["cores"] for run in runs)
+    pythons = _or(run.facts["machine"].get("python", "") for run in runs)
+    versions = [
+        f"{name} {found}"
+        for name in LIBRARIES
+        if (found := _or(run.facts["versions"].get(name, "") for run in runs))
+        and found != "not installed"
+    ]
+    if pythons:
+        versions.insert(0, f"Python {pythons}")
+    return f"Hardware: {devices}, {cores} cores. Software: {', '.join(versions)}."
+
+
+def _statistics(declared: dict[str, Any]) -> str:
+    return (
+        f"Statistics: {declaration.METRIC} at {declaration.METRIC_AT}; "
+        f"{declaration.TEST} ({len(declared['comparisons'])}), at a level of "
+        f"{declared['alpha']:g}. {INTERVALS}"
+    )
+
+
+def _declared(study: dict[str, Any] | None) -> str:
+    if study is None:
+        return "Nothing was declared before the runs; every pair found is compared."
+    entry = (study["changes"] or [study])[-1]
+    begun = entry["runs_begun_before"]
+    words = f"Declaration {entry['sha256']} was made "
+    words += f"when {begun} of its runs had begun" if begun else "before its first run"
+    if study["changes"]:
+        words += (
+            f"; it is change {len(study['changes'])} of what was declared first, in "
+            f"{', '.join(entry['different'])}"
+        )
+    return f"{words}."
+
+
+def _or(values: Iterable[Any]) -> str:
+    """Return values that runs have, each once, in the order of the runs."""
+    return " or ".join(dict.fromkeys(str(value) for value in values))

@@ -1,0 +1,140 @@
+"""Write a report's files: one content, in every format."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from tfpipe.base import files
+from tfpipe.comparison import (
+    chosen,
+    content,
+    disagreements,
+    html,
+    latex,
+    markdown,
+    methods,
+    plots,
+)
+from tfpipe.comparison import results as run_results
+from tfpipe.comparison.analysis import Analysis, Configuration, analyse
+from tfpipe.comparison.document import Document, Figure, Part, Section, Text
+from tfpipe.comparison.results import RunResult
+
+PAGE, REPORT, TABLE, NUMBERS = "report.html", "report.md", "table.tex", "results.csv"
+FIGURES = "figures"
+REPORT_DIR = "report"
+"""Where a report is beside its runs."""
+NUM_PICTURES = 20
+"""Of each kind, where no other number is asked for."""
+
+
+def write_report(
+    document: Document,
+    results: Sequence[RunResult],
+    folder: Path,
+    *,
+    study: dict[str, Any] | None = None,
+    records_dir: str = "",
+    num_pictures: int = NUM_PICTURES,
+) -> list[Path]:
+    """Write the page, the Markdown, the tables and figures; return their paths.
+
+    Added to the document are curves that it doesn't show itself, how the study was
+    made, and pictures to look at. The same run folders give the same bytes.
+    Without any evaluation there are no figures, and the document's are left out with a
+    word.
+
+    Args:
+        document: what the report says.
+        results: what figures, methods, pictures and results.csv are made of.
+        folder: where to; made if absent.
+        study: study.json, None where there is none.
+        records_dir: where pictures are taken from; "": the runs' own.
+        num_pictures: at most so many of each kind are shown; 0: none.
+    """
+    parts = chosen.resolve(content.last_declared(study), results)
+    analysis = analyse(parts.compared, parts.declared)
+    configurations = analysis.configurations
+    folder.mkdir(parents=True, exist_ok=True)
+    own = (run.settings["records_dir"] for run in results)
+    source = Path(records_dir or next(own, ""))
+    found = disagreements.find(analysis, source, num_pictures)
+    curves = _other_curves(document, configurations)
+    added = [curves, methods.describe(analysis, study), found.section]
+    document = _with_sections(document, [section for section in added if section.parts])
+    figures = plots.draw_comparison(configurations, folder / FIGURES)
+    drawn = {path.stem: path.read_bytes() for path in figures if path.suffix == ".png"}
+    document = _with_drawn(document, set(drawn))
+    texts = {
+        PAGE: html.page(document, configurations, drawn),
+        REPORT: markdown.page(_numbered(document, analysis), FIGURES),
+        TABLE: latex.page(document),
+        NUMBERS: run_results.to_csv(results),
+        disagreements.SUSPECTS: disagreements.suspects_text(found.suspects),
+    }
+    for name, text in texts.items():
+        files.write_bytes(folder / name, text.encode())
+    return [*(folder / name for name in texts), *figures]
+
+
+def _other_curves(
+    document: Document, configurations: Sequence[Configuration]
+) -> Section:
+    """Return the figures of all curves that a document doesn't show."""
+    shown = [
+        part.stem
+        for section in document.sections
+        for part in section.parts
+        if isinstance(part, Figure)
+    ]
+    return Section(
+        "Curves",
+        [
+            Figure(panel.stem, f"{panel.title}: each run thin, medians thick.")
+            for panel in plots.panels_of(configurations)
+            if panel.stem not in shown and plots.OVERVIEW not in shown
+        ],
+    )
+
+
+def _with_sections(document: Document, added: Sequence[Section]) -> Document:
+    """Return a document with more sections, appendices behind all others."""
+    sections = [*document.sections, *added]
+    return dataclasses.replace(
+        document, sections=sorted(sections, key=lambda section: section.is_appendix)
+    )
+
+
+def _with_drawn(document: Document, stems: set[str]) -> Document:
+    def there(part: Part) -> Part:
+        if isinstance(part, Figure) and part.stem not in stems:
+            return Text(f"{part.caption} Not drawn: no run has such numbers.")
+        return part
+
+    return _changed(document, there)
+
+
+def _numbered(document: Document, analysis: Analysis) -> Document:
+    """Return a document whose captions say what the numbers of a legend stand for."""
+    labels = [configuration.label for configuration in analysis.configurations]
+    names = plots.legend_names(analysis.configurations)
+    if names == labels:
+        return document
+    pairs = zip(names, labels, strict=True)
+    key = "; ".join(f"{number}: {label}" for number, label in pairs)
+
+    def numbered(part: Part) -> Part:
+        if isinstance(part, Figure):
+            return Figure(part.stem, f"{part.caption} {key}.")
+        return part
+
+    return _changed(document, numbered)
+
+
+def _changed(document: Document, change: Callable[[Part], Part]) -> Document:
+    sections = [
+        dataclasses.replace(section, parts=[change(part) for part in section.parts])
+        for section in document.sections
+    ]
+    return dataclasses.replace(document, sections=sections)
