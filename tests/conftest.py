@@ -1,5 +1,13 @@
 """Pictures and records that tests share."""
 
+import contextlib
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +18,12 @@ from tfpipe.data.streaming import cache
 
 NUM_PICTURES = 52
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def interruptible():
+    """Let tests send Ctrl-C: what a shell starts in the background ignores it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +78,47 @@ def records_dir(image_dir, tmp_path_factory):
         )
     )
     return folder
+
+
+@contextlib.contextmanager
+def serve(logdir, num_runs):
+    """Start TensorBoard; give a function that asks it for JSON, once runs are there."""
+    flags = ["--logdir", str(logdir), "--host", "127.0.0.1", "--port", "0"]
+    flags += ["--load_fast=false", "--reload_interval=1"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tensorboard.main", *flags],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        for line in process.stderr:
+            found = re.search(r"http://127\.0\.0\.1:(\d+)/", line)
+            if found:
+                break
+        root = f"http://127.0.0.1:{found[1]}/data/plugin/"
+
+        def ask(path, body=None):
+            data = None if body is None else json.dumps(body).encode()
+            headers = {"Content-Type": "application/json"} if data else {}
+            request = urllib.request.Request(root + path, data, headers)
+            with urllib.request.urlopen(request, timeout=30) as reply:
+                return json.load(reply)
+
+        for _ in range(100):  # it loads the runs behind its back
+            if len(ask("scalars/tags")) >= num_runs:
+                break
+            time.sleep(0.2)
+        yield ask
+    finally:
+        process.terminate()
+        process.wait()
+        process.stderr.close()
+
+
+@pytest.fixture
+def serve_tensorboard():
+    """Give a context manager that starts TensorBoard on loopback: see `serve`."""
+    return serve
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import pytest
 
 from tfpipe import cli
 from tfpipe.base import named_values
+from tfpipe.comparison import study_file
 from tfpipe.training.optimizers import OPTIMIZERS
 from tfpipe.training.schedules import SCHEDULES
 
@@ -68,6 +69,14 @@ def test_every_command_parses(readme):
             cli.parse_flags(kind, rest, POSITIONAL.get(" ".join(words[2:3]), ()))
             parsed += 1
     assert parsed >= 5
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_the_study_file_is_one(readme, tmp_path):
+    [line] = [line for line in commands(readme) if line.startswith("echo ")]
+    words = shlex.split(line)
+    (tmp_path / words[3]).write_text(words[1])
+    assert len(study_file.read_file(str(tmp_path / words[3]))) == 8
 
 
 @pytest.mark.parametrize("readme", READMES)

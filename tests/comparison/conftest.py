@@ -50,7 +50,10 @@ WriteRun = Callable[..., RunConfig]
 
 @pytest.fixture
 def write_run(tmp_path: Path) -> WriteRun:
-    """Give a function that writes a run folder below tmp_path/runs."""
+    """Give a function that writes a run folder below tmp_path/runs.
+
+    `each` are more fields of its lines, an epoch a value, `probes` accuracies by step.
+    """
 
     def write(
         val_accuracy: list[float],
@@ -60,58 +63,122 @@ def write_run(tmp_path: Path) -> WriteRun:
         status: str = "done",
         reason: str = "",
         facts: dict[str, Any] | None = None,
+        each: dict[str, list[Any]] | None = None,
+        probes: dict[int, float] | None = None,
         **values: Any,
     ) -> RunConfig:
         config = RunConfig.of(runs_dir=str(tmp_path / "runs"), **values)
-        folder = run_folder.run_folder(config)
-        folder.mkdir(parents=True)
-        losses = val_loss or [0.69] * len(val_accuracy)
-        all_facts = {
-            "format_version": run_folder.FORMAT_VERSION,
-            "config": run_config.to_json(config),
-            "class_names": ["dog", "cat"],
-            "split_sizes": {"train": 18_750, "validation": 6_250},
-            "validation_class_counts": [3_188, 3_062],
-            "dataset_fingerprint": "d" * 64,
-            "initial_weights_sha256": f"{config.run.seed}" * 64,
-            "precision": "float32",
-            "machine": {"cpu": "A CPU", "cores": 2},
-            "versions": {"keras": "3.15.1"},
-            "steps_per_epoch": STEPS_PER_EPOCH,
-            "train_examples": 18_750,
-            "shortened": [],
-            **(facts or {}),
-        }
-        (folder / run_folder.CONFIG).write_text(json.dumps(all_facts))
-        epochs = len(val_accuracy)
-        run_folder.write_status(
-            folder,
-            status,
-            epoch=epochs,
-            step=epochs * STEPS_PER_EPOCH,
+        lines = {"val_loss": val_loss, "accuracy": accuracy}
+        write_folder(
+            config,
+            val_accuracy,
+            lines=lines,
+            status=status,
             reason=reason,
+            facts=facts,
+            each=each,
+            probes=probes,
         )
-        lines = [
-            {
-                "epoch": epoch + 1,
-                "step": (epoch + 1) * STEPS_PER_EPOCH,
-                "kind": "full",
-                "loss": losses[epoch],
-                "accuracy": (accuracy or val_accuracy)[epoch],
-                "val_loss": losses[epoch],
-                "val_accuracy": val_accuracy[epoch],
-                "predicted_shares": [1.0, 0.0],
-                "learning_rate": 1e-4,
-                # Of the run until then: epochs take 90, 91, 92 ... seconds.
-                "train_seconds": sum(90.0 + before for before in range(epoch + 1)),
-                "eval_seconds": 3.0 * (epoch + 1),
-                "wall_seconds": sum(93.0 + before for before in range(epoch + 1)),
-            }
-            for epoch in range(epochs)
-        ]
-        text = "".join(json.dumps(line) + "\n" for line in lines)
-        (folder / run_folder.METRICS).write_text(text)
         return config
+
+    return write
+
+
+def write_folder(
+    config: RunConfig,
+    val_accuracy: list[float],
+    *,
+    lines: dict[str, list[float] | None] | None = None,
+    status: str = "done",
+    reason: str = "",
+    facts: dict[str, Any] | None = None,
+    each: dict[str, list[Any]] | None = None,
+    probes: dict[int, float] | None = None,
+) -> None:
+    """Write the folder of a run with these numbers, an epoch each.
+
+    `each` are further columns of its evaluations, `probes` accuracies by step.
+    """
+    folder = run_folder.run_folder(config)
+    folder.mkdir(parents=True, exist_ok=config.run.overwrite)
+    given = lines or {}
+    losses = given.get("val_loss") or [0.69] * len(val_accuracy)
+    accuracy = given.get("accuracy") or val_accuracy
+    all_facts = {
+        "format_version": run_folder.FORMAT_VERSION,
+        "began_seconds": 1_700_000_000.0 + 1_000 * config.run.seed,
+        "config": run_config.to_json(config),
+        "class_names": ["dog", "cat"],
+        "split_sizes": {"train": 18_750, "validation": 6_250},
+        "validation_class_counts": [3_188, 3_062],
+        "dataset_fingerprint": "d" * 64,
+        "initial_weights_sha256": f"{config.run.seed}" * 64,
+        "precision": "float32",
+        "machine": {"cpu": "A CPU", "cores": 2},
+        "versions": {"keras": "3.15.1"},
+        "steps_per_epoch": STEPS_PER_EPOCH,
+        "train_examples": 18_750,
+        "shortened": [],
+        **(facts or {}),
+    }
+    (folder / run_folder.CONFIG).write_text(json.dumps(all_facts))
+    epochs = len(val_accuracy)
+    run_folder.write_status(
+        folder,
+        status,
+        epoch=epochs,
+        step=epochs * STEPS_PER_EPOCH,
+        reason=reason,
+    )
+    metrics = [
+        {
+            "epoch": epoch + 1,
+            "step": (epoch + 1) * STEPS_PER_EPOCH,
+            "kind": "full",
+            "loss": losses[epoch],
+            "accuracy": accuracy[epoch],
+            "val_loss": losses[epoch],
+            "val_accuracy": val_accuracy[epoch],
+            "predicted_shares": [1.0, 0.0],
+            "learning_rate": 1e-4,
+            # Of the run until then: epochs take 90, 91, 92 ... seconds.
+            "train_seconds": sum(90.0 + before for before in range(epoch + 1)),
+            "eval_seconds": 3.0 * (epoch + 1),
+            "wall_seconds": sum(93.0 + before for before in range(epoch + 1)),
+            **{name: column[epoch] for name, column in (each or {}).items()},
+        }
+        for epoch in range(epochs)
+    ]
+    metrics += [
+        {
+            **dict.fromkeys(("train_seconds", "eval_seconds"), 0.0),
+            "epoch": round(step / STEPS_PER_EPOCH, 4),
+            "step": step,
+            "kind": "probe",
+            "val_loss": 0.69,
+            "val_accuracy": seen,
+        }
+        for step, seen in (probes or {}).items()
+    ]
+    metrics.sort(key=lambda line: line["step"])
+    text = "".join(json.dumps(line) + "\n" for line in metrics)
+    (folder / run_folder.METRICS).write_text(text)
+
+
+def _shares(accuracy: float) -> list[float]:
+    """Return what was answered: at 0.4899 and 0.4901 one class for all, but for one."""
+    return [0.9998, 0.0002] if accuracy < 0.4902 else [0.6, 0.4]
+
+
+@pytest.fixture
+def write_replicates(write_run: WriteRun) -> Callable[..., list[RunConfig]]:
+    """Give a function that writes one run for each curve, of seeds 0, 1 and so on."""
+
+    def write(*curves: list[float], **values: Any) -> list[RunConfig]:
+        return [
+            write_run(curve, **{"seed": seed, **values})
+            for seed, curve in enumerate(curves)
+        ]
 
     return write
 
@@ -126,6 +193,7 @@ def notebook_runs(write_run: WriteRun) -> list[RunConfig]:
             accuracy=accuracy,
             optimizer=optimizer,
             learning_rate=learning_rate,
+            each={"predicted_shares": [_shares(value) for value in val_accuracy]},
         )
         for (optimizer, learning_rate), (
             val_accuracy,

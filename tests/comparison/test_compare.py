@@ -1,3 +1,4 @@
+import json
 import shlex
 import subprocess
 import sys
@@ -92,6 +93,17 @@ def test_a_comparison_that_is_done_is_only_drawn(notebook_runs):
     assert "No pictures: no run that left its start has stored predictions" in page
 
 
+def test_replicates_have_their_median_in_tensorboard(write_run):
+    runs = [write_run([0.5, 0.6], seed=seed) for seed in (0, 1)]
+    runs_dir = Path(runs[0].run.runs_dir)
+    words = ("--optimizers=rmsprop", "--replicates=2", "--epochs=2")
+    code, output, _ = compare(*words, f"--runs_dir={runs_dir}")
+    assert code == 0
+    assert f"\n  {runs_dir / 'aggregate'}\n" in output
+    [written] = (runs_dir / "aggregate" / "rmsprop_1e-4" / "validation").iterdir()
+    assert written.name.startswith("events.out.tfevents.")
+
+
 def test_a_diverged_run_is_reported_and_gives_3(write_run):
     run = write_run([], optimizer="sgd", status="diverged", reason="loss is nan")
     code, output, _ = compare("--optimizers=sgd", f"--runs_dir={run.run.runs_dir}")
@@ -141,6 +153,132 @@ def test_exit_codes_say_what_became_of_the_runs(
     if code > 100:
         assert (tmp_path / optimizers.partition(",")[0]).read_text() == "saved"
         assert not (tmp_path / "lion").exists()
+
+
+# The binary with trainers that write their folder at once, as many as it is told.
+SEARCH = """
+import sys
+sys.path.insert(0, {tests!r})
+from conftest import write_folder
+from tfpipe import cli, compare
+from tfpipe.training.config import run_name
+BEST = dict(sgd=0.3, adam=0.001)
+left, *words = sys.argv[1:]
+left = int(left)
+def train(runs, command, *_, **__):
+    global left
+    for run in runs:
+        if compare.study.find_finished(run):
+            continue
+        if not left:
+            raise KeyboardInterrupt
+        left -= 1
+        print("trains", run_name(run))
+        rate, best = run.optimizer.learning_rate, BEST[run.optimizer.optimizer]
+        far = abs(rate - best) / (rate + best)
+        write_folder(run, [0.5] * 4 + [0.9 - 0.3 * far])
+    return [0 for run in runs]
+compare.execution.train_runs = train
+compare.study.check_records = lambda runs: None
+compare.study.dataset_fingerprint = lambda runs: "d" * 64
+cli.run_binary(compare.__doc__, compare.CompareConfig, compare.work, words)
+"""
+
+
+@pytest.fixture
+def search(tmp_path):
+    """Give a function that searches rates, killed after some runs."""
+
+    def run(*words, most=99, folder="runs"):
+        code = SEARCH.format(tests=str(Path(__file__).parent))
+        flags = ["--optimizers=sgd,adam", f"--runs_dir={tmp_path / folder}", *words]
+        result = subprocess.run(
+            [sys.executable, "-c", code, str(most), *flags],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        return result.returncode, result.stdout, result.stderr
+
+    return run
+
+
+def trained(output):
+    lines = [line.split() for line in output.splitlines()]
+    return [words[1] for words in lines if words[:1] == ["trains"]]
+
+
+def test_a_search_goes_on_by_its_results_and_after_a_kill(search, tmp_path):
+    words = ("--learning_rates=auto", "--tune", "--replicates=2")
+    code, whole, errors = search(*words, folder="whole")
+    assert (code, errors) == (0, "")
+    names = trained(whole)
+    assert len(names) == 10 + 4 + 4
+    assert "1 pair: nothing can be significant; 6 replicates are needed" in whole
+    lines = whole.splitlines()
+    told = [
+        line for line in lines if line.startswith(("sgd:", "adam:", "trained again"))
+    ]
+    assert told == [
+        "sgd: the best of 5 rates of 1e-3 to 0.1 is 0.1 (0.7500), the highest; tried "
+        "next: 0.3, 1",
+        "adam: the best of 5 rates of 1e-4 to 0.01 is 1e-3 (0.9000); tried next: 1e-5, "
+        "3e-5, for as many trials as the others",
+        "sgd: the best of 7 rates of 1e-3 to 1 is 0.3 (0.9000)",
+        "adam: the best of 7 rates of 1e-5 to 0.01 is 1e-3 (0.9000)",
+        "trained again with fresh seeds, and compared: sgd 0.3, adam 1e-3; "
+        "seeds 1 to 2",
+    ]
+    assert lines.index(told[0]) < lines.index("trains sgd-lr0.3-s0")
+    assert "| sgd 0.3 seed=1 " in whole
+    assert "| tuning: sgd 0.3 " in whole
+
+    first = ""
+    for most in (3, 14):
+        code, output, errors = search(*words, most=most)
+        assert (code, errors) == (130, "")
+        first += output
+    assert trained(first) == names[:17]
+    code, output, _ = search(*words)
+    assert (code, trained(output)) == (0, names[17:])
+    code, again, _ = search(*words)
+    assert trained(again) == []
+    assert [line for line in again.splitlines() if line in told] == told
+    study = json.loads((tmp_path / "runs" / "study.json").read_text())
+    assert study["changes"] == []
+    assert study["declared"]["seeds"] == [1, 2]
+
+
+def test_overwriting_a_search_starts_it_again(search):
+    words = ("--learning_rates=1e-3,1e-2", "--tune")
+    names = trained(search(*words)[1])
+    assert len(names) == 4 + 2
+    assert trained(search(*words, "--overwrite")[1]) == names
+
+
+def test_a_dry_run_of_a_search_says_that_more_follows(search, tmp_path):
+    code, output, _ = search("--learning_rates=auto", "--dry_run")
+    assert code == 0
+    assert "run 10 of 10: adam-lr0.01-s0: to train" in output
+    assert "what comes next follows from their results\n" in output
+    assert not (tmp_path / "runs").exists()
+
+
+def test_runs_without_a_result_leave_rates_unchosen(tmp_path, fake_trainer):
+    script = fake_trainer(RunConfig())[1]
+    flags = ["--optimizers=sgd", "--learning_rates=0.1,1", "--tune"]
+    flags.append(f"--runs_dir={tmp_path / 'runs'}")
+    result = subprocess.run(
+        [sys.executable, "-c", HARNESS, script, str(tmp_path), *flags],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (result.returncode, result.stderr) == (3, "")
+    assert "rates can't be chosen while runs are left without a result" in result.stdout
+    assert "| tuning: sgd 0.1 | " in result.stdout
 
 
 def test_several_workers_are_told_to_save_and_waited_for(tmp_path, fake_trainer):

@@ -31,6 +31,16 @@ def test_labels_say_what_else_differs():
     ]
 
 
+def test_a_setting_that_few_have_is_in_their_labels():
+    rows = [
+        {"optimizer": "adam", "learning_rate": 1e-3},
+        {"optimizer": "adam", "learning_rate": 1e-3, "epochs": 5},
+    ]
+    for order in (rows, rows[::-1]):
+        labels = {"adam 1e-3", "adam 1e-3 epochs=5"}
+        assert set(results.label_settings(order)) == labels
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [
@@ -78,55 +88,6 @@ def test_series_leave_out_what_is_not_finite(write_run):
     [result] = results.read_results([write_run([0.5, 0.5], val_loss=[0.7, math.nan])])
     assert result.series("val_loss") == ([1.0], [0.7])
     assert result.series("train_eval_loss") == ([], [])
-
-
-def test_equal_conditions_have_no_mismatch(notebook_runs):
-    assert results.mismatches(results.read_results(notebook_runs)) == []
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"image_size": 64}, "image_size (224: rmsprop"),
-        ({"batch_size": 8}, "batch_size (32: rmsprop"),
-        ({"facts": {"precision": "mixed_bfloat16"}}, "precision (float32: "),
-        ({"facts": {"train_examples": 6000}}, "train_examples (18750: "),
-        ({"facts": {"dataset_fingerprint": "e" * 64}}, "dataset (dddddddddddd: "),
-        (
-            {"facts": {"initial_weights_sha256": "f" * 64}},
-            "initial weights (000000000000: ",
-        ),
-    ],
-)
-def test_what_must_match_and_does_not_is_named(write_run, change, message):
-    runs = [write_run([0.6]), write_run([0.6], optimizer="adam", **change)]
-    [line] = results.mismatches(results.read_results(runs))
-    assert line.startswith("not comparable: runs differ in ")
-    assert message in line
-
-
-def test_runs_of_other_lengths_are_named_unless_they_broke_off(write_run):
-    runs = [
-        write_run([0.6] * 2),
-        write_run([0.6] * 3, optimizer="adam"),
-        write_run([0.6], optimizer="sgd", status="diverged"),
-    ]
-    assert results.mismatches(results.read_results(runs)) == [
-        "not comparable: runs differ in epochs trained (2: rmsprop 1e-4; 3: adam 1e-4)"
-    ]
-
-
-def test_other_seeds_may_start_from_other_weights(write_run):
-    runs = [write_run([0.6]), write_run([0.6], seed=1)]
-    assert results.mismatches(results.read_results(runs)) == []
-
-
-def test_long_mismatches_name_few_runs(write_run):
-    rates = (1e-5, 1e-4, 1e-3)
-    runs = [write_run([0.6], learning_rate=rate) for rate in rates]
-    runs.append(write_run([0.6], facts={"precision": "mixed_bfloat16"}, seed=1))
-    [line] = results.mismatches(results.read_results(runs))
-    assert "float32: rmsprop 1e-5 seed=0, rmsprop 1e-4 seed=0 and 1 more; " in line
 
 
 def test_csv_holds_every_number_in_long_form(notebook_runs):

@@ -1,56 +1,14 @@
 """What TensorBoard shows of runs: asked over HTTP on loopback."""
 
-import contextlib
-import json
-import re
-import subprocess
-import sys
-import time
-import urllib.request
-
 import pytest
 
 from tfpipe.training.config import RunConfig
 from tfpipe.training.run import train
 
 
-@contextlib.contextmanager
-def serve(logdir):
-    """Start TensorBoard; give a function that asks it for JSON."""
-    flags = ["--logdir", str(logdir), "--host", "127.0.0.1", "--port", "0"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tensorboard.main", *flags, "--load_fast=false"],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        for line in process.stderr:
-            found = re.search(r"http://127\.0\.0\.1:(\d+)/", line)
-            if found:
-                break
-        root = f"http://127.0.0.1:{found[1]}/data/plugin/"
-
-        def ask(path, body=None):
-            data = None if body is None else json.dumps(body).encode()
-            headers = {"Content-Type": "application/json"} if data else {}
-            request = urllib.request.Request(root + path, data, headers)
-            with urllib.request.urlopen(request, timeout=30) as reply:
-                return json.load(reply)
-
-        for _ in range(100):  # it loads the runs behind its back
-            if len(ask("scalars/tags")) >= 9:
-                break
-            time.sleep(0.2)
-        yield ask
-    finally:
-        process.terminate()
-        process.wait()
-        process.stderr.close()
-
-
 @pytest.mark.slow
 def test_a_running_tensorboard_shows_curves_and_a_row_a_configuration(
-    records_dir, tmp_path
+    records_dir, tmp_path, serve_tensorboard
 ):
     config = RunConfig.of(
         records_dir=str(records_dir),
@@ -65,7 +23,7 @@ def test_a_running_tensorboard_shows_curves_and_a_row_a_configuration(
         train(run, say=lambda line: None)
         for run in (config, config.replace(seed=1), config.replace(optimizer="adam"))
     ]
-    with serve(tmp_path / "runs") as ask:
+    with serve_tensorboard(tmp_path / "runs", num_runs=9) as ask:
         tags = ask("scalars/tags")
         first = runs[0].name
         assert set(tags) == {

@@ -7,6 +7,7 @@ Values are int, float, str, bool or tuple[str, ...].
 
 import dataclasses
 import difflib
+import functools
 import math
 import typing
 from collections.abc import Iterable, Iterator
@@ -47,6 +48,15 @@ def setting(
     return dataclasses.field(default=default, metadata=metadata)
 
 
+@functools.cache
+def _hints(config_class: Any) -> dict[str, Any]:
+    """Return the types of a class's fields.
+
+    Kept: a study builds thousands of configs, and this is most of building one.
+    """
+    return typing.get_type_hints(config_class)
+
+
 def settings_of(
     config_class: Any,
 ) -> Iterator[tuple[str, dataclasses.Field[Any], type]]:
@@ -55,7 +65,7 @@ def settings_of(
     A field whose type is itself a config dataclass is a group; settings declared
     directly belong to the group "".
     """
-    hints = typing.get_type_hints(config_class)
+    hints = _hints(config_class)
     for field in dataclasses.fields(config_class):
         kind = hints[field.name]
         if dataclasses.is_dataclass(kind):
@@ -71,7 +81,8 @@ def check_settings(config: Any) -> None:
     Raises:
         ValueError: naming the setting, what it must be and what it was.
     """
-    hints = typing.get_type_hints(type(config))
+    config_class: Any = type(config)
+    hints = _hints(config_class)
     for field in dataclasses.fields(config):
         kind = hints[field.name]
         if not dataclasses.is_dataclass(kind):
@@ -147,7 +158,7 @@ def build_config(config_class: Any, values: dict[str, Any]) -> Any:
 
 
 def _build(config_class: Any, values: dict[str, Any]) -> Any:
-    hints = typing.get_type_hints(config_class)
+    hints = _hints(config_class)
     arguments = {}
     for field in dataclasses.fields(config_class):
         kind = hints[field.name]

@@ -1,7 +1,8 @@
 """What a study's runs say, as values: a configuration at a time, then pair by pair.
 
 A run is the unit. Numbers are of the whole validation split at full evaluations; a run
-that diverged counts with the majority share, which is what its answers are worth.
+that diverged counts with the majority share, which is what its answers are worth, and
+is never ahead of one that didn't: that may answer one class, and not the largest.
 """
 
 import dataclasses
@@ -19,8 +20,9 @@ from tfpipe.training import stages
 from tfpipe.training.stages import Thresholds
 
 ENDED = ("done", "stopped_early", "diverged")
+TEST = "test_accuracy"
 IMPROVING_SHARE = 0.75
-"""A best epoch behind this share of the budget says: train longer."""
+"""A best epoch behind this share of the budget, in a descent, says: train longer."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,17 +75,18 @@ class Configuration:
     Attributes:
         label: unlike the others': "adam 1e-4".
         runs: by seed; those that failed or never began among them.
-        ended: the runs that count: done, stopped early, diverged.
+        ended: the runs that count: done, stopped early, diverged; one a seed.
         escaped: of those, how many left their start.
-        escape: steps until they did, those that didn't censored at their last.
+        escape: steps until they did; those that didn't are censored at their last,
+            those that diverged before at the budget: they never will.
         targets: a ladder, growing.
         final, best: validation accuracy at the last and at the best epoch.
         final_escaped: `final` of the runs that left their start; None without one.
         test_final, test_best: test accuracy at the last epoch and at the best one of
             validation; None without a test split.
-        train_seconds: of whole runs.
+        train_seconds: of runs that didn't diverge.
         stages: labels of each ended run, evaluation by evaluation.
-        num_improving: ended runs whose best epoch lies in the last quarter.
+        num_improving: ended runs in descent whose best epoch lies in the last quarter.
     """
 
     label: str
@@ -109,7 +112,8 @@ class Comparison:
     Attributes:
         one, other: labels; differences are of `one` less `other`.
         seeds: of the replicates.
-        differences: in final validation accuracy, one a replicate.
+        differences: in final validation accuracy, one a replicate; 0 where a run that
+            diverged would be ahead of one that didn't.
         paired, unpaired: (mean, low, high) of the difference, 95 %; description.
         correlation: of the pairs, None where one of them never varies.
         p: of the sign-flip test.
@@ -147,9 +151,17 @@ class Analysis:
 
     @property
     def ranked(self) -> list[Configuration]:
-        """Configurations with ended runs, the highest mean final accuracy first."""
+        """Configurations with ended runs, the highest mean final accuracy first.
+
+        Those of which no run left its start come last: their accuracies are chance.
+        """
         known = [c for c in self.configurations if c.ended]
-        return sorted(known, key=lambda c: -c.final.mean)
+        return sorted(known, key=lambda c: (not c.escaped.num, -c.final.mean))
+
+    @property
+    def is_declared(self) -> bool:
+        """Whether the comparisons were declared, and aren't simply all pairs."""
+        return "configurations" in self.declared
 
 
 def analyse(
@@ -185,26 +197,28 @@ def group_runs(
 
     Replicates that also resample the split are one configuration.
     """
-    resamples = _resamples_split(results)
+    resamples = resamples_split(results)
     groups: dict[str, list[RunResult]] = {}
     rows: dict[str, dict[str, Any]] = {}
     for result in results:
         row = dict(result.identity)
         if resamples:
-            del row["split_seed"]
+            row.pop("split_seed", None)
         key = json.dumps(row, sort_keys=True)
         rows[key] = row
         groups.setdefault(key, []).append(result)
     known = (declared or {}).get("configurations", {})
-    labels = run_results.label_settings(list(rows.values())) if rows else []
-    found = {}
+    labels = run_results.replicate_labels([groups[key][0].config for key in rows])
+    found: dict[str, list[RunResult]] = {}
     for key, label in zip(rows, labels, strict=True):
         name = next((n for n, row in known.items() if _is_same(row, rows[key])), label)
+        if name in found:  # rates that differ in a seventh digit
+            name = f"{name} ({len(found) + 1})"
         found[name] = sorted(groups[key], key=lambda result: result.settings["seed"])
     return found
 
 
-def _resamples_split(results: Sequence[RunResult]) -> bool:
+def resamples_split(results: Sequence[RunResult]) -> bool:
     """Tell whether the seed of the split grows with the seed of the run."""
     pairs = [(r.settings["split_seed"], r.settings["seed"]) for r in results]
     return (
@@ -218,11 +232,21 @@ def _is_same(declared: dict[str, Any], row: dict[str, Any]) -> bool:
     return all(declared.get(name, value) == value for name, value in row.items())
 
 
-def final_accuracy(run: RunResult) -> float:
-    """Return validation accuracy at the end; a diverged run's is the majority share."""
+def final_accuracy(run: RunResult, metric: str = "val_accuracy") -> float:
+    """Return an accuracy at the end; a diverged run's is the majority share."""
     if run.status == "diverged" or not run.evaluations:
         return run.majority_share
-    return float(run.final["val_accuracy"])
+    return float(run.final.get(metric, math.nan))
+
+
+def best_accuracy(run: RunResult, metric: str = "val_accuracy") -> float:
+    """Return an accuracy at the best epoch of validation; without any, the majority's.
+
+    That epoch's model was kept, whatever became of the run.
+    """
+    if not run.evaluations:
+        return run.majority_share
+    return float(run.best.get(metric, math.nan))
 
 
 def spread(values: Sequence[float]) -> Spread:
@@ -250,32 +274,40 @@ def stages_of(run: RunResult, thresholds: Thresholds = stages.DEFAULT) -> list[s
 def escape_event(
     run: RunResult, thresholds: Thresholds = stages.DEFAULT
 ) -> tuple[float, bool]:
-    """Return (steps, True) where a run left its start, else (its last step, False)."""
+    """Return (steps, True) where a run left its start, else (its last step, False).
+
+    A run that diverged was not watched for less than the others: it would never have.
+    """
     limit = stages.escape_threshold(
         run.majority_share, run.num_validation, thresholds.escape_errors
     )
     escape = stages.find_escape(run.evaluations, limit)
     if escape:
         return float(escape.upper), True
+    if run.status == "diverged":
+        return float(run.budget_steps), False
     return float(run.final["step"] if run.evaluations else 0), False
 
 
 def is_improving(run: RunResult) -> bool:
-    """Tell whether the best epoch of a run that learned lies in its last quarter."""
-    if run.status == "diverged" or run.escape is None:
+    """Tell whether a run ends in descent, its best epoch in the budget's last quarter.
+
+    The best of a run that only wavers may lie there, too: that is no improvement.
+    """
+    if stages_of(run)[-1:] != ["descent"]:
         return False
-    return bool(run.best["step"] > IMPROVING_SHARE * run.final["step"])
+    return bool(run.best["step"] > IMPROVING_SHARE * run.budget_steps)
 
 
 def _configuration(label: str, runs: Sequence[RunResult]) -> Configuration:
-    ended = tuple(run for run in runs if run.status in ENDED and run.facts)
-    trained = [run for run in ended if run.evaluations]
+    ended = _one_a_seed(runs)
     events = [escape_event(run) for run in ended]
     escaped = [was for _, was in events]
     leavers = [
         final_accuracy(run) for run, was in zip(ended, escaped, strict=True) if was
     ]
-    tested = [run for run in trained if "test_accuracy" in run.final]
+    has_test = any("test_accuracy" in line for run in ended for line in run.evaluations)
+    tested = [run for run in ended if not math.isnan(best_accuracy(run, TEST))]
     return Configuration(
         label=label,
         runs=tuple(runs),
@@ -284,25 +316,33 @@ def _configuration(label: str, runs: Sequence[RunResult]) -> Configuration:
         escape=statistics.kaplan_meier([time for time, _ in events], escaped),
         targets=tuple(_target(ended, share) for share in stages.TARGETS),
         final=spread([final_accuracy(run) for run in ended]),
-        best=spread(
+        best=spread([best_accuracy(run) for run in ended]),
+        final_escaped=spread(leavers) if leavers else None,
+        test_final=spread([final_accuracy(run, TEST) for run in tested])
+        if has_test
+        else None,
+        test_best=spread([best_accuracy(run, TEST) for run in tested])
+        if has_test
+        else None,
+        train_seconds=spread(
             [
-                float(run.best["val_accuracy"])
-                if run.evaluations
-                else run.majority_share
+                run.final["train_seconds"]
                 for run in ended
+                if run.evaluations and run.status != "diverged"
             ]
         ),
-        final_escaped=spread(leavers) if leavers else None,
-        test_final=spread([run.final["test_accuracy"] for run in tested])
-        if tested
-        else None,
-        test_best=spread([run.best["test_accuracy"] for run in tested])
-        if tested
-        else None,
-        train_seconds=spread([run.final["train_seconds"] for run in trained]),
         stages=tuple(tuple(stages_of(run)) for run in ended),
         num_improving=sum(map(is_improving, ended)),
     )
+
+
+def _one_a_seed(runs: Sequence[RunResult]) -> tuple[RunResult, ...]:
+    """Return the runs that ended; of two of one seed, which are no two, the first."""
+    found: dict[int, RunResult] = {}
+    for run in runs:
+        if run.status in ENDED and run.facts:
+            found.setdefault(run.settings["seed"], run)
+    return tuple(found.values())
 
 
 def _rate(num: int, of: int) -> Rate:
@@ -312,28 +352,35 @@ def _rate(num: int, of: int) -> Rate:
 
 def _target(ended: Sequence[RunResult], share: float) -> TargetTime:
     """Return when runs came a share of the way from the majority share to 1."""
+    lines = [
+        stages.first_reach(run.evaluations, stages.target(share, run.majority_share))
+        for run in ended
+    ]
+    reached = [line is not None for line in lines]
 
     def median(clock: str) -> float:
-        times, reached = [], []
-        for run in ended:
-            accuracy = stages.target(share, run.majority_share)
-            line = stages.first_reach(run.evaluations, accuracy)
-            last = run.final[clock] if run.evaluations else 0.0
-            times.append(float(line[clock] if line else last))
-            reached.append(line is not None)
-        count.append(sum(reached))
+        times = [
+            _watched(run, clock) if line is None else float(line[clock])
+            for run, line in zip(ended, lines, strict=True)
+        ]
         return statistics.kaplan_meier(times, reached).median
 
-    count: list[int] = []
     majority = max((run.majority_share for run in ended), default=math.nan)
     return TargetTime(
         share=share,
         accuracy=stages.target(share, majority),
         median_steps=median("step"),
         median_train_seconds=median("train_seconds"),
-        num_reached=count[0],
+        num_reached=sum(reached),
         of=len(ended),
     )
+
+
+def _watched(run: RunResult, clock: str) -> float:
+    """Return how long a run was watched without success; diverged, it is for good."""
+    if run.status == "diverged":
+        return math.inf
+    return float(run.final[clock]) if run.evaluations else 0.0
 
 
 def _comparisons(
@@ -384,12 +431,21 @@ def _comparisons(
 
 def _pair(one: Configuration, other: Configuration) -> list[tuple[int, float]]:
     """Return (seed, difference) of the replicates that both ended."""
-    theirs = {run.settings["seed"]: final_accuracy(run) for run in other.ended}
+    theirs = {run.settings["seed"]: run for run in other.ended}
     return [
-        (run.settings["seed"], final_accuracy(run) - theirs[run.settings["seed"]])
+        (run.settings["seed"], _difference(run, theirs[run.settings["seed"]]))
         for run in one.ended
         if run.settings["seed"] in theirs
     ]
+
+
+def _difference(one: RunResult, other: RunResult) -> float:
+    difference = final_accuracy(one) - final_accuracy(other)
+    if one.status == "diverged" and other.status != "diverged":
+        return min(difference, 0.0)
+    if other.status == "diverged" and one.status != "diverged":
+        return max(difference, 0.0)
+    return difference
 
 
 def _accuracies(configuration: Configuration, seeds: Sequence[int]) -> list[float]:

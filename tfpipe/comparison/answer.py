@@ -11,6 +11,8 @@ from tfpipe.comparison.certificate import Check
 from tfpipe.comparison.results import format_number
 from tfpipe.training import stages
 
+NOT_SHOWN = "It is not shown to be better than any other."
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Answer:
@@ -36,29 +38,31 @@ def find_answer(analysis: Analysis, checks: Sequence[Check]) -> Answer:
     ranked = analysis.ranked
     if not ranked:
         return Answer(
-            headline="No run has ended yet: there is no answer.",
+            headline="No run has ended: there is no answer.",
             command="",
             beside=(),
             rates=(),
-            doubts=("The same command continues the study.",),
+            doubts=("The same command continues the study.", *_unfinished(analysis)),
         )
     best = ranked[0]
     doubts = (*_doubts(analysis, best), *_brands(checks))
     if not any(c.escaped.num for c in ranked):
         return Answer(
             headline=(
-                "No run left its start: all answer as if they knew nothing, and none "
-                "of these settings can be recommended."
+                "No run is known to have left its start: none of these settings can be "
+                "recommended."
             ),
             command="",
             beside=(),
             rates=(),
-            doubts=("More epochs, or other learning rates.", *doubts),
+            doubts=(*_unconfirmed(ranked), *doubts),
         )
+    is_shown = any(_is_shown(c, best.label) for c in against(analysis, best.label))
     return Answer(
         headline=(
             f"Train with {best.label}: {describe_final(best)}; "
             f"{describe_escapes(best)}."
+            f"{'' if is_shown or len(ranked) == 1 else ' ' + NOT_SHOWN}"
         ),
         command=str(best.ended[0].facts.get("command", "")),
         beside=_beside(analysis, best),
@@ -75,7 +79,7 @@ def describe_final(configuration: Configuration) -> str:
     if count == 1:
         return f"{words} (one run: no spread is known)"
     return (
-        f"{words} (mean of {count} runs, 95 % interval {final.low:.4f} to "
+        f"{words} (mean of {count} runs, 95 % interval {max(0.0, final.low):.4f} to "
         f"{min(1.0, final.high):.4f})"
     )
 
@@ -115,6 +119,12 @@ def describe_comparison(comparison: Comparison, alpha: float) -> str:
     )
 
 
+def _is_shown(comparison: Comparison, label: str) -> bool:
+    """Tell whether one of two configurations is shown to be the better one."""
+    is_ahead = (comparison.paired[0] > 0) == (comparison.one == label)
+    return comparison.is_distinguishable and is_ahead
+
+
 def against(analysis: Analysis, label: str) -> list[Comparison]:
     """Return the declared comparisons of a configuration with others."""
     return [c for c in analysis.comparisons if label in (c.one, c.other)]
@@ -122,25 +132,33 @@ def against(analysis: Analysis, label: str) -> list[Comparison]:
 
 def _beside(analysis: Analysis, best: Configuration) -> tuple[str, ...]:
     found = against(analysis, best.label)
-    others = {c: c.other if c.one == best.label else c.one for c in found}
-    unknown = [label for c, label in others.items() if not c.differences]
-    same = [
-        label
-        for c, label in others.items()
-        if c.differences and not c.is_distinguishable
-    ]
-    worse = [label for c, label in others.items() if c.is_distinguishable]
+    others = [c.other if c.one == best.label else c.one for c in found]
+    unknown, same, worse, better = [], [], [], []
+    for comparison, label in zip(found, others, strict=True):
+        if not comparison.differences:
+            unknown.append(label)
+        elif not comparison.is_distinguishable:
+            same.append(label)
+        elif _is_shown(comparison, best.label):
+            worse.append(label)
+        else:
+            better.append(label)
     lines = []
+    if len(analysis.configurations) == 1:
+        lines.append("It is the only configuration: nothing is compared.")
     if same:
         lines.append(f"Not distinguishable from it: {', '.join(same)}.")
     if worse:
         lines.append(f"Shown to be worse: {', '.join(worse)}.")
+    if better:
+        lines.append(
+            "Shown to be better in the replicates that both ended, though not in the "
+            f"mean of all: {', '.join(better)}."
+        )
     if unknown:
-        lines.append(f"No replicate yet in which both ended: {', '.join(unknown)}.")
+        lines.append(f"No replicate in which both ended: {', '.join(unknown)}.")
     undeclared = [
-        c.label
-        for c in analysis.ranked
-        if c is not best and c.label not in others.values()
+        c.label for c in analysis.ranked if c is not best and c.label not in others
     ]
     if undeclared:
         lines.append(
@@ -167,33 +185,39 @@ def _rates(analysis: Analysis) -> tuple[str, ...]:
             continue  # something else differs, too: no curve over rates
         if len(points) == 1:
             lines.append(f"{optimizer}: one rate tried ({format_number(rates[0])}).")
-            continue
-        lines.append(_rate_range(optimizer, points))
+        elif not any(c.escaped.num for c in points):
+            lines.append(
+                f"{optimizer}: at none of {len(points)} rates "
+                f"({', '.join(map(format_number, sorted(rates)))}) did a run leave "
+                "its start."
+            )
+        else:
+            lines.append(_rate_range(optimizer, points))
     return tuple(lines)
 
 
 def _rate_range(optimizer: str, points: Sequence[Configuration]) -> str:
     points = sorted(points, key=lambda c: c.runs[0].settings["learning_rate"])
-    best = max(points, key=lambda c: c.final.mean)
-    error = _error(best)
+    rates = [c.runs[0].settings["learning_rate"] for c in points]
+    best = max(points, key=lambda c: (c.escaped.num > 0, c.final.mean))
     near = [
-        c.runs[0].settings["learning_rate"]
-        for c in points
-        if c.final.mean >= best.final.mean - error
+        index
+        for index, c in enumerate(points)
+        if c.final.mean >= best.final.mean - _error(best)
     ]
-    rate = best.runs[0].settings["learning_rate"]
+    if len(near) == 1:
+        words = "none of the others"
+    elif near == list(range(near[0], near[-1] + 1)):
+        words = f"{format_number(rates[near[0]])} to {format_number(rates[near[-1]])}"
+    else:
+        words = ", ".join(format_number(rates[index]) for index in near)
     edge = ""
     if best in (points[0], points[-1]):
         side = "smallest" if best is points[0] else "largest"
         edge = f"; the best is the {side} tried, so a better one may lie beyond"
-    words = (
-        f"{format_number(min(near))} to {format_number(max(near))}"
-        if len(near) > 1
-        else "none of the others"
-    )
     return (
-        f"{optimizer}: best at {format_number(rate)} of {len(points)} rates; within "
-        f"one standard error of it: {words}{edge}."
+        f"{optimizer}: best at {format_number(rates[points.index(best)])} of "
+        f"{len(points)} rates; within one standard error of it: {words}{edge}."
     )
 
 
@@ -225,29 +249,42 @@ def _doubts(analysis: Analysis, best: Configuration) -> tuple[str, ...]:
             f"Of {', '.join(waiting)} only some runs left their start: whether one "
             "does is a matter of the seed or of more epochs."
         )
-    found = against(analysis, best.label)
-    pairs = [len(c.differences) for c in found if c.differences]
+    pairs = [len(c.differences) for c in analysis.comparisons]
     declared = len(analysis.declared["comparisons"])
     alpha = analysis.declared["alpha"]
-    if pairs and study_statistics.smallest_p(min(pairs), declared) > alpha:
+    if pairs and study_statistics.smallest_p(max(pairs), declared) > alpha:
         needed = study_statistics.replicates_needed(declared, alpha)
         doubts.append(
-            f"With {min(pairs)} replicate{'s' * (min(pairs) != 1)} and {declared} "
-            f"comparisons nothing can be significant; {needed} are needed "
-            f"(--replicates={needed})."
+            f"With {max(pairs)} replicate{'s' * (max(pairs) != 1)} and {declared} "
+            f"comparison{'s' * (declared != 1)} nothing can be significant; {needed} "
+            f"are needed (--replicates={needed})."
         )
-    unfinished = [
-        f"{run.label} ({run.status.replace('_', ' ')})"
+    return (*doubts, *_unfinished(analysis))
+
+
+def _unfinished(analysis: Analysis) -> tuple[str, ...]:
+    """Return which runs count nowhere, () where all do."""
+    found = [
+        f"{c.label} seed {run.settings['seed']} ({run.status.replace('_', ' ')})"
         for c in analysis.configurations
         for run in c.runs
-        if run not in c.ended
+        if not any(run is ended for ended in c.ended)
     ]
-    if unfinished:
-        doubts.append(
-            f"Not ended yet, and counted nowhere: {', '.join(unfinished[:4])}"
-            f"{f' and {len(unfinished) - 4} more' if len(unfinished) > 4 else ''}."
-        )
-    return tuple(doubts)
+    if not found:
+        return ()
+    more = f" and {len(found) - 4} more" if len(found) > 4 else ""
+    return (f"Counted nowhere: {', '.join(found[:4])}{more}.",)
+
+
+def _unconfirmed(ranked: Sequence[Configuration]) -> tuple[str, ...]:
+    """Return what would tell whether runs left their start."""
+    num = sum(run.is_unconfirmed for c in ranked for run in c.ended)
+    if not num:
+        return ("More epochs, or other learning rates.",)
+    return (
+        f"Of {num} run{'s' * (num != 1)} the last evaluation alone says so: one more "
+        "epoch would tell.",
+    )
 
 
 def _brands(checks: Sequence[Check]) -> tuple[str, ...]:

@@ -9,8 +9,10 @@ from tfpipe.comparison.results import RunResult
 from tfpipe.training import stages
 
 
-def targets(analysis: Analysis) -> Section:
+def targets(analysis: Analysis) -> Section | None:
     """Return when runs came how far, on two clocks."""
+    if not analysis.ranked:
+        return None
     rows = [
         [
             f"{target.share:.0%}",
@@ -54,8 +56,10 @@ def targets(analysis: Analysis) -> Section:
     )
 
 
-def runs(analysis: Analysis) -> Section:
+def runs(analysis: Analysis) -> Section | None:
     """Return a row a run, those that never began among them."""
+    if not analysis.configurations:
+        return None
     rows = []
     for configuration in analysis.configurations:
         for run in configuration.runs:
@@ -74,6 +78,8 @@ def runs(analysis: Analysis) -> Section:
                     "status",
                 ],
                 rows,
+                "Final and best are as measured; left its start: after the first of "
+                "these updates and by the second.",
             )
         ],
         is_appendix=True,
@@ -85,26 +91,28 @@ def _run_row(configuration: Configuration, run: RunResult) -> list[str]:
     reason = f": {run.reason}" if run.reason else ""
     status = f"{run.status.replace('_', ' ')}{reason}"
     if not run.evaluations:
-        return [configuration.label, seed, *[NOTHING] * 4, status]
+        labels = ["diverged"] if run.status == "diverged" else []
+        stage = "".join(LETTERS[label] for label in labels) or NOTHING
+        return [configuration.label, seed, *[NOTHING] * 3, stage, status]
     labels = study_analysis.stages_of(run)
     return [
         configuration.label,
         seed,
         f"{run.final['val_accuracy']:.4f}",
         f"{run.best['val_accuracy']:.4f} ({run.best['epoch']:.3g})",
-        str(run.escape or "not left its start"),
+        str(run.escape or ("perhaps at its last" if run.is_unconfirmed else "no")),
         "".join(LETTERS[label] for label in labels),
         status,
     ]
 
 
 def matrix(analysis: Analysis) -> Section | None:
-    """Return every declared comparison, whoever is best."""
+    """Return every comparison, whoever is best."""
     found = [c for c in analysis.comparisons if c.differences]
     if not found:
         return None
     return Section(
-        "Every declared comparison",
+        "Every declared comparison" if analysis.is_declared else "Every pair",
         [
             Table(
                 [

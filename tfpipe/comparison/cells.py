@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from tfpipe.comparison.analysis import Spread
+from tfpipe.comparison.analysis import Rate, Spread
 
 NOTHING = "-"
 LETTERS = {
@@ -23,6 +23,13 @@ def format_spread(spread: Spread | None) -> str:
     if math.isnan(spread.low):
         return f"{spread.mean:.4f}"
     return f"{spread.mean:.4f} ± {spread.mean - spread.low:.4f}"
+
+
+def format_rate(rate: Rate) -> str:
+    """Return "7/8 (0.47 to 1.00)": how many, and the interval of the rate."""
+    if not rate.of:
+        return NOTHING
+    return f"{rate.num}/{rate.of} ({rate.low:.2f} to {rate.high:.2f})"
 
 
 def format_steps(steps: float) -> str:

@@ -1,10 +1,12 @@
 """What must match between compared runs: what did, and what didn't."""
 
+import collections
 import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from tfpipe.comparison import analysis
 from tfpipe.comparison.results import RunResult, format_number
 
 NAMED = 2
@@ -18,6 +20,15 @@ FACTORS = (
     "schedule_args",
 )
 """Settings that a comparison is about: they may differ without being declared."""
+OUTCOMES = {
+    "precision": ("precision",),
+    "train examples": ("train_examples", "validation_split", "split_seed"),
+    "split sizes": ("validation_split", "split_seed"),
+    "epochs trained": ("epochs", "max_steps"),
+}
+"""What came of settings: where one of these is a factor, it is one, too."""
+UNKNOWN = "not recorded"
+TRIALS = "configurations an optimizer"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,27 +74,51 @@ def certify(
     """
     begun = [result for result in results if result.facts]
     ended = [r for r in begun if r.status in ("done", "stopped_early")]
+    about = _declared_factors(begun, declared)
+
+    def outcome(
+        name: str, runs: Sequence[RunResult], value_of: Callable[[RunResult], Any]
+    ) -> Check:
+        is_factor = any(setting in about for setting in OUTCOMES[name])
+        return dataclasses.replace(_check(name, runs, value_of), is_factor=is_factor)
+
+    def seed_of(result: RunResult, *changing: str) -> tuple[Any, ...]:
+        """Return the seed, with the factors that change what it gives."""
+        names = [name for name in changing if name in about]
+        return result.settings["seed"], *(result.identity.get(name) for name in names)
+
     checks = [
         _check("dataset", begun, lambda r: r.facts["dataset_fingerprint"][:12]),
-        *_settings(begun, declared),
-        _check("precision", begun, lambda r: r.facts["precision"]),
-        _check("train examples", begun, lambda r: r.facts["train_examples"]),
-        _check("split sizes", begun, lambda r: _words(r.facts["split_sizes"])),
+        *_settings(begun, about),
+        outcome("precision", begun, lambda r: r.facts["precision"]),
+        outcome("train examples", begun, lambda r: r.facts["train_examples"]),
+        outcome("split sizes", begun, lambda r: _words(r.facts["split_sizes"])),
         *_within(
             "initial weights",
             begun,
-            lambda r: (r.settings["seed"], r.settings["model"], r.settings["weights"]),
+            lambda r: (
+                *(r.settings[name] for name in ("model", "weights")),
+                *seed_of(r, "image_size"),
+            ),
             lambda r: r.facts["initial_weights_sha256"][:12],
         ),
-        *_orders(begun),
-        _check("epochs trained", ended, lambda r: _number(r.final["epoch"])),
+        *_orders(
+            begun,
+            lambda r: seed_of(r, "train_examples", "validation_split", "split_seed"),
+        ),
+        outcome(
+            "epochs trained",
+            [r for r in ended if r.evaluations],
+            lambda r: _number(r.final["epoch"]),
+        ),
         _check("back end", begun, lambda r: r.facts.get("backend", "tensorflow")),
-        _check("device", begun, lambda r: r.facts.get("device", "not recorded")),
-        _check("machine", begun, _machine),
+        _check("device", begun, lambda r: _sessions(r, lambda s: s.get("device"))),
+        _check("machine", begun, lambda r: _sessions(r, _machine)),
         *(
-            _check(name, begun, lambda r, name=name: r.facts["versions"].get(name))  # type: ignore[misc]
+            _check(name, begun, lambda r, name=name: _version(r, name))  # type: ignore[misc]
             for name in sorted({n for r in begun for n in r.facts["versions"]})
         ),
+        _runs_a_seed(begun),
         _trials(begun),
     ]
     return [check for check in checks if check.groups]
@@ -126,71 +161,110 @@ def _within(
     return [Check(name, {"the same in each seed": [r.label for r in results]})]
 
 
-def _settings(
+def _declared_factors(
     begun: Sequence[RunResult], declared: dict[str, Any] | None
-) -> list[Check]:
+) -> set[str]:
+    """Return the settings that differ between declared configurations.
+
+    So does the seed of the split where replicates resample it.
+    """
+    rows = list((declared or {}).get("configurations", {}).values())
+    names = {name for row in rows for name in row}
+    found = {n for n in names if len({json.dumps(row.get(n)) for row in rows}) > 1}
+    return found | ({"split_seed"} if analysis.resamples_split(begun) else set())
+
+
+def _settings(begun: Sequence[RunResult], about: set[str]) -> list[Check]:
     """Return a check a setting; those that the study is about are factors."""
-    known = list((declared or {}).get("configurations", {}).values())
-    # As they came out they are checks of their own.
     names = dict.fromkeys(name for result in begun for name in result.identity)
-    for name in ("precision", "train_examples"):
+    # As they came out they are checks of their own; epochs are counted as trained.
+    for name in ("precision", "train_examples", "epochs"):
         names.pop(name, None)
-    checks = []
-    for name in names:
-        check = _check(name, begun, lambda r, name=name: _number(r.identity.get(name)))  # type: ignore[misc]
-        values = {json.dumps(row.get(name)) for row in known}
-        is_declared = len(values) > 1 or (
-            name == "split_seed" and _moves_with_seed(begun)
+    return [
+        dataclasses.replace(
+            _check(name, begun, lambda r, name=name: _number(r.identity.get(name))),  # type: ignore[misc]
+            is_factor=name in FACTORS or name in about,
         )
-        is_factor = name in FACTORS or is_declared
-        checks.append(dataclasses.replace(check, is_factor=is_factor))
-    return checks
+        for name in names
+    ]
 
 
-def _moves_with_seed(begun: Sequence[RunResult]) -> bool:
-    return len({r.settings["split_seed"] - r.settings["seed"] for r in begun}) == 1
-
-
-def _orders(begun: Sequence[RunResult]) -> list[Check]:
+def _orders(
+    begun: Sequence[RunResult], key_of: Callable[[RunResult], Any]
+) -> list[Check]:
     """Return the check of the order that each epoch of a seed was seen in."""
-
-    def order(result: RunResult) -> dict[float, str]:
-        return {
-            line["epoch"]: line["order_fingerprint"]
+    orders = [
+        {
+            line["epoch"]: line["order_fingerprint"][:12]
             for line in result.evaluations
             if "order_fingerprint" in line
         }
+        for result in begun
+    ]
+    known = [(r, order) for r, order in zip(begun, orders, strict=True) if order]
+    name, differing = "order of pictures", []
+    for key in dict.fromkeys(key_of(result) for result, _ in known):
+        same = [(r, order) for r, order in known if key_of(r) == key]
+        # Runs of other lengths share the epochs that both trained.
+        for epoch in sorted({epoch for _, order in same for epoch in order}):
+            groups: dict[str, list[str]] = {}
+            for result, order in same:
+                if epoch in order:
+                    groups.setdefault(order[epoch], []).append(result.label)
+            if len(groups) > 1:
+                differing.append(Check(f"{name} in epoch {_number(epoch)}", groups))
+                break
+    if differing or not begun:
+        return differing
+    words = "the same in each seed"
+    if len(known) < len(begun):
+        words += f", of the {len(known)} of {len(begun)} runs that recorded it"
+    return [Check(name, {words if known else UNKNOWN: [r.label for r in begun]})]
 
-    # Runs of other lengths share the epochs that both trained.
-    known = [result for result in begun if order(result)]
-    shared: dict[int, float] = {}
-    for result in known:
-        key = result.settings["seed"]
-        last = max(order(result))
-        shared[key] = min(shared.get(key, last), last)
 
-    def seen(result: RunResult) -> str:
-        last = shared[result.settings["seed"]]
-        return " ".join(v[:12] for epoch, v in order(result).items() if epoch <= last)
-
-    return _within("order of pictures", known, lambda r: r.settings["seed"], seen)
+def _runs_a_seed(results: Sequence[RunResult]) -> Check:
+    """Return the check that no two runs are the same replicate."""
+    counted: dict[str, str] = {}
+    left_out = []
+    for result in results:
+        replicate = json.dumps([result.identity, result.settings["seed"]])
+        if counted.setdefault(replicate, result.name) != result.name:
+            left_out.append(result.name)
+    if left_out:
+        groups = {"one counts": list(counted.values()), "left out": left_out}
+        return Check("runs a seed", groups)
+    return _check("runs a seed", results, lambda _: "1")
 
 
 def _trials(begun: Sequence[RunResult]) -> Check:
     """Return the check that every optimizer had as many trials as the others."""
-    trials: dict[str, set[str]] = {}
-    for result in begun:
-        optimizer = result.settings["optimizer"]
-        trials.setdefault(optimizer, set()).add(json.dumps(result.identity))
+    found = analysis.group_runs(begun).values()
+    trials = collections.Counter(runs[0].settings["optimizer"] for runs in found)
     groups: dict[str, list[str]] = {}
-    for optimizer, identities in trials.items():
-        groups.setdefault(str(len(identities)), []).append(optimizer)
+    for optimizer, count in trials.items():
+        groups.setdefault(str(count), []).append(optimizer)
     # More trials find a better best: a fact to read the answer by, not a fault of it.
-    return Check("configurations an optimizer", groups, is_factor=True)
+    return Check(TRIALS, groups, is_factor=True)
 
 
-def _machine(result: RunResult) -> str:
-    machine = result.facts["machine"]
+def _sessions(result: RunResult, value_of: Callable[[dict[str, Any]], Any]) -> str:
+    """Return a fact of the process that began a run and of those that went on."""
+    sessions = [result.facts, *result.facts.get("sessions", [])]
+    return ", then ".join(
+        dict.fromkeys(str(value_of(session) or UNKNOWN) for session in sessions)
+    )
+
+
+def _version(result: RunResult, name: str) -> str:
+    return _sessions(result, lambda session: _named(session["versions"].get(name)))
+
+
+def _named(version: str | None) -> str:
+    return "empty" if version == "" else version or UNKNOWN
+
+
+def _machine(session: dict[str, Any]) -> str:
+    machine = session["machine"]
     return f"{machine['cpu']} with {machine['cores']} cores"
 
 

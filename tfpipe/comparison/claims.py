@@ -1,12 +1,18 @@
 """What the notebook concluded from one seed of four runs, asked of these runs."""
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 
 from tfpipe.comparison import progression
 from tfpipe.comparison.analysis import Analysis, Configuration
+from tfpipe.comparison.progression import Standing
 from tfpipe.comparison.results import format_number
 from tfpipe.training import stages
+
+OPTIMIZERS = {"rmsprop", "rmsprop_keras2", "adam", "sgd"}
+EPOCHS = 5
+"""The notebook's budget."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,9 +32,12 @@ def answer_claims(analysis: Analysis) -> list[Claim]:
             by_optimizer.setdefault(optimizer, []).append(configuration)
     for configurations in by_optimizer.values():
         configurations.sort(key=_rate)
+    if not OPTIMIZERS & set(by_optimizer):
+        return []
     found = []
     adam = by_optimizer.get("adam", [])
-    if len(adam) > 1:
+    # Where something else differs, too, it isn't the rate that makes a difference.
+    if len(adam) > 1 and len(set(map(_rate, adam))) == len(adam):
         found.append(_larger_rate(adam[-1]))
         found.append(_needs_rate(analysis, adam))
     if by_optimizer.get("sgd"):
@@ -45,32 +54,43 @@ def _rate(configuration: Configuration) -> float:
 def _larger_rate(largest: Configuration) -> Claim:
     labels = [label for row in largest.stages for label in row]
     collapsed = labels.count("collapsed")
-    swings = [
-        abs(after["val_accuracy"] - before["val_accuracy"])
+    diverged = sum(run.status == "diverged" for run in largest.ended)
+    falls = [
+        before["val_accuracy"] - after["val_accuracy"]
         > 2 * stages.standard_error(run.majority_share, run.num_validation)
         for run in largest.ended
-        for before, after in zip(run.evaluations, run.evaluations[1:], strict=False)
+        for before, after in itertools.pairwise(run.evaluations)
     ]
-    if collapsed > len(labels) / 2:
+    num, of = largest.escaped.num, largest.escaped.of
+    if diverged > of / 2:
+        verdict = "Neither: it diverges"
+    elif collapsed > len(labels) / 2 and num < of / 2:
         verdict = "It collapses"
-    elif swings and sum(swings) > len(swings) / 2 and not largest.escaped.num:
+    # What goes up and down falls about every other time.
+    elif sum(falls) >= max(1, len(falls) / 4):
         verdict = "It oscillates"
-    elif largest.escaped.num == largest.escaped.of:
+    elif num == of:
         verdict = "Neither: it learns"
     else:
         verdict = "Mixed"
     return Claim(
         f"Does a larger rate ({largest.label}) oscillate or collapse?",
         f"{verdict}: one class was answered in {collapsed} of {len(labels)} "
-        f"evaluations, accuracy moved by more than 2 standard errors in {sum(swings)} "
-        f"of {len(swings)} epochs, and {largest.escaped.num} of {largest.escaped.of} "
-        "runs left their start.",
+        f"evaluation{'s' * (len(labels) != 1)}, accuracy fell by more than 2 standard "
+        f"errors from one to the next {sum(falls)} times of {len(falls)}, and "
+        f"{_left(largest)}.",
     )
 
 
+def _left(configuration: Configuration) -> str:
+    rate = configuration.escaped
+    whose = "its start" if rate.of == 1 else "their start"
+    return f"{rate.num} of {progression.count_runs(rate.of)} left {whose}"
+
+
 def _needs_rate(analysis: Analysis, adam: Sequence[Configuration]) -> Claim:
-    best = max(adam, key=lambda c: c.final.mean)
-    worst = min(adam, key=lambda c: c.final.mean)
+    order = sorted(adam, key=lambda c: -c.final.mean)
+    best, worst = order[0], order[-1]
     pair = next(
         (
             c
@@ -97,50 +117,77 @@ def _needs_rate(analysis: Analysis, adam: Sequence[Configuration]) -> Claim:
 def _sgd(points: Sequence[Configuration]) -> Claim:
     question = "Is SGD bad, or its rate wrong?"
     tried = ", ".join(format_number(_rate(c)) for c in points)
-    learned = [c for c in points if c.escaped.num]
+    counts = "; ".join(f"{c.label}: {_left(c)}" for c in points)
+    learned = [c for c in points if 2 * c.escaped.num > c.escaped.of]
     if learned and len(learned) < len(points):
         best = max(learned, key=lambda c: c.final.mean)
-        return Claim(
-            question,
-            f"Its rate: of {tried}, {best.label} ends at {best.final.mean:.4f} and "
-            f"{best.escaped.num} of {best.escaped.of} runs left their start.",
-        )
-    if learned:
-        return Claim(question, f"Neither: it learns at every rate tried ({tried}).")
-    if len(points) == 1:
-        return Claim(
-            question,
+        verdict = f"Its rate: {best.label} ends at {best.final.mean:.4f} ({counts})."
+    elif learned:
+        verdict = f"Neither: it learns at every rate tried ({counts})."
+    elif len(points) == 1:
+        verdict = (
             f"These runs cannot tell: at {tried}, the only rate tried, "
-            f"{points[0].escaped.num} of {points[0].escaped.of} runs left their start; "
-            "Keras's default for sgd is 0.01. "
-            "--optimizers=sgd --learning_rates=1e-3,1e-2,1e-1 would tell.",
+            f"{_left(points[0])}; Keras's default for sgd is 0.01. "
+            "--optimizers=sgd --learning_rates=1e-3,1e-2,1e-1 would tell."
         )
-    return Claim(question, f"It left its start at none of the rates tried ({tried}).")
+    elif any(c.escaped.num for c in points):
+        verdict = f"Not decided: at no rate did most runs leave their start ({counts})."
+    else:
+        verdict = (
+            f"These runs cannot tell: at none of the rates tried ({tried}) did a run "
+            "leave its start."
+        )
+    return Claim(question, verdict)
 
 
 def _order_later(analysis: Analysis) -> Claim:
-    question = "Does the order at epoch 5 hold later?"
-    epochs = (
-        min(
-            max((e["epoch"] for e in run.evaluations), default=0)
-            for c in analysis.ranked
-            for run in c.ended
-            if run.status != "diverged"
-        )
-        if any(r.status != "diverged" for c in analysis.ranked for r in c.ended)
-        else 0
-    )
-    if epochs <= 5:
+    question = f"Does the order at epoch {EPOCHS} hold later?"
+    whole = [r for c in analysis.ranked for r in c.ended if r.status == "done"]
+    epochs = min((run.final["epoch"] for run in whole if run.evaluations), default=0)
+    if epochs <= EPOCHS:
+        seen = f"{epochs:.3g} epoch{'s' * (epochs != 1)}"
         return Claim(
             question,
-            f"These runs cannot tell: they have {epochs:g} epochs. A larger --epochs "
-            "continues them.",
+            f"These runs cannot tell: the shortest has {seen}. A larger --epochs would "
+            "tell.",
         )
-    early = [s.label for s in progression.standings(analysis, 5 / epochs)]
-    late = [s.label for s in progression.standings(analysis, 1.0)]
-    same = early == late
+    early = progression.standings_at(analysis, EPOCHS)
+    late = progression.standings_at(analysis, epochs)
+    swapped = _swapped(early, late)
+    line = f"{_order(early)} at epoch {EPOCHS}, {_order(late)} at epoch {epochs:g}"
+    if not swapped:
+        return Claim(question, f"It holds in the means: {line}.")
+    shown = [
+        pair
+        for pair in swapped
+        if any(
+            c.is_distinguishable and {c.one, c.other} == pair
+            for c in analysis.comparisons
+        )
+    ]
+    if len(swapped) > 1:
+        known = f"{len(shown)} of the {len(swapped)} pairs that swapped are"
+    else:
+        known = f"the pair that swapped is{'' if shown else ' not'}"
     return Claim(
         question,
-        f"{'It holds' if same else 'It changes'} until epoch {epochs:g}: "
-        f"{' > '.join(early)} at epoch 5, {' > '.join(late)} at the end.",
+        f"It changes in the means: {line}; {known} distinguishable at the end.",
     )
+
+
+def _swapped(early: Sequence[Standing], late: Sequence[Standing]) -> list[set[str]]:
+    """Return the pairs of which the one that was ahead is behind."""
+    now = {standing.label: standing.accuracy for standing in late}
+    return [
+        {ahead.label, behind.label}
+        for ahead, behind in itertools.combinations(early, 2)
+        if ahead.rank < behind.rank and now[ahead.label] < now[behind.label]
+    ]
+
+
+def _order(standings: Sequence[Standing]) -> str:
+    """Return "a > b = c": equal ranks are equal."""
+    words = [standings[0].label]
+    for before, after in itertools.pairwise(standings):
+        words += ["=" if before.rank == after.rank else ">", after.label]
+    return " ".join(words)

@@ -1,15 +1,24 @@
 """What a report says, the answer first: an analysis as a document."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 from tfpipe.comparison import analysis as study_analysis
 from tfpipe.comparison import answer as study_answer
-from tfpipe.comparison import appendix, certificate, claims, declaration, progression
+from tfpipe.comparison import (
+    appendix,
+    certificate,
+    claims,
+    declaration,
+    progression,
+    statistics,
+)
 from tfpipe.comparison.analysis import Analysis, Configuration
 from tfpipe.comparison.cells import (
     LETTERS,
     NOTHING,
+    format_rate,
     format_spread,
     format_stages,
     format_steps,
@@ -58,7 +67,7 @@ def build_document(
     ]
     return Document(
         title=_title(analysis),
-        banners=_banners(results, analysis, checks, study),
+        banners=_banners(analysis, checks, study),
         sections=[section for section in sections if section and section.parts],
     )
 
@@ -73,6 +82,8 @@ def last_declared(study: dict[str, Any] | None) -> dict[str, Any] | None:
 
 def _title(analysis: Analysis) -> str:
     names = [c.label for c in analysis.configurations]
+    if not names:
+        return "A study without runs"
     if len(names) > 4:
         optimizers = {
             c.runs[0].settings["optimizer"]: None for c in analysis.configurations
@@ -82,36 +93,65 @@ def _title(analysis: Analysis) -> str:
 
 
 def _banners(
-    results: Sequence[RunResult],
-    analysis: Analysis,
-    checks: Sequence[Check],
-    study: dict[str, Any] | None,
+    analysis: Analysis, checks: Sequence[Check], study: dict[str, Any] | None
 ) -> list[str]:
     """Return what every number below must be read with."""
     lines = [
         f"Not comparable: runs differ in {check}" for check in checks if check.is_brand
     ]
+    ended = [run for c in analysis.configurations for run in c.ended]
     improving = sum(c.num_improving for c in analysis.configurations)
-    ended = sum(len(c.ended) for c in analysis.configurations)
     if improving:
         lines.append(
-            f"Still improving at the end: {improving} of {ended} runs have their best "
-            "epoch in the last quarter of the budget; more epochs may change the order"
+            f"Still improving at the end: {improving} of "
+            f"{progression.count_runs(len(ended))}; more epochs may change the order"
         )
-    shortened = dict.fromkeys(words for r in results for words in r.shortened)
+    shortened = dict.fromkeys(words for run in ended for words in run.shortened)
     if shortened:
         lines.append(f"Less than a whole run: {'; '.join(shortened)}")
+    missing = _missing(analysis)
+    if missing:
+        lines.append(f"Not all runs have ended: {len(ended)} of {len(ended) + missing}")
+    return lines + _declaration_banners(study)
+
+
+def _missing(analysis: Analysis) -> int:
+    """Return how many replicates, known or declared, have not ended."""
+    known, ended = set(), set()
+    for c in analysis.configurations:
+        known |= {(c.label, run.settings["seed"]) for run in c.runs}
+        ended |= {(c.label, run.settings["seed"]) for run in c.ended}
+    for label in analysis.declared.get("configurations", {}):
+        known |= {(label, seed) for seed in analysis.declared["seeds"]}
+    return len(known - ended)
+
+
+def _declaration_banners(study: dict[str, Any] | None) -> list[str]:
     if study is None:
-        lines.append("Not declared beforehand: there is no study.json beside the runs")
-    elif study["runs_begun_before"]:
+        return ["Not declared beforehand: there is no study.json beside the runs"]
+    lines = []
+    if study["runs_begun_before"]:
+        lines.append(f"Declared after {_begun(study)} had begun")
+    late = [change for change in study["changes"] if change["runs_begun_before"]]
+    if late:
         lines.append(
-            f"Declared after {study['runs_begun_before']} of its runs had begun"
+            f"Declared otherwise after {_begun(late[-1])} had begun: see What was "
+            "declared"
         )
-    elif study["changes"]:
-        lines.append(
-            "Declared before its first run and changed since: see What was declared"
-        )
+    now = last_declared(study)
+    used = {
+        "stages": dataclasses.asdict(stages.DEFAULT),
+        "targets": list(stages.TARGETS),
+    }
+    other = [name for name in used if now and now[name] != used[name]]
+    if other:
+        lines.append(f"Drawn with other {' and '.join(other)} than were declared")
     return lines
+
+
+def _begun(entry: dict[str, Any]) -> str:
+    count = entry["runs_begun_before"]
+    return f"{count} of its runs" if count > 1 else "one of its runs"
 
 
 def _answer_section(answer: study_answer.Answer) -> Section:
@@ -127,7 +167,9 @@ def _answer_section(answer: study_answer.Answer) -> Section:
     return Section("Answer", parts)
 
 
-def _table_section(analysis: Analysis) -> Section:
+def _table_section(analysis: Analysis) -> Section | None:
+    if not analysis.configurations:
+        return None
     rows = [_row(c) for c in analysis.configurations]
     columns = [
         "configuration",
@@ -142,19 +184,16 @@ def _table_section(analysis: Analysis) -> Section:
     if not any(c.test_best for c in analysis.configurations):
         columns.pop(6)
         rows = [row[:6] + row[7:] for row in rows]
-    run = next((r for c in analysis.configurations for r in c.ended), None)
-    caption = "Validation accuracy, mean of the runs of each configuration (95 % t)."
-    if run:
-        low, high = _noise(run)
-        caption += (
-            f" One class is {run.majority_share:.4f} of {run.num_validation:,} "
-            f"validation pictures, whose own noise is {low:.4f} to {high:.4f} there "
-            "(Wilson, 95 %). A run that diverged counts with the majority share."
-        )
+    ended = [run for c in analysis.configurations for run in c.ended]
+    caption = (
+        "Validation accuracy, mean of the runs of each configuration and its 95 % "
+        "interval by Student's t; runs that left their start with the exact 95 % "
+        "interval of the rate, and the median step by Kaplan and Meier."
+    )
     return Section(
         "Configurations",
         [
-            Table(columns, rows, caption, is_main=True),
+            Table(columns, rows, caption + _describe_noise(ended), is_main=True),
             Figure(
                 "val_accuracy",
                 "Validation accuracy: each run thin, the median of each configuration "
@@ -164,16 +203,29 @@ def _table_section(analysis: Analysis) -> Section:
     )
 
 
-def _noise(run: RunResult) -> tuple[float, float]:
-    error = 1.96 * stages.standard_error(run.majority_share, run.num_validation)
-    return run.majority_share - error, run.majority_share + error
+def _describe_noise(ended: Sequence[RunResult]) -> str:
+    """Say what chance gives, and what diverged runs count as, "" without runs."""
+    if not ended:
+        return ""
+    run = max(ended, key=lambda run: run.majority_share)
+    share, num = run.majority_share, run.num_validation
+    low, high = statistics.wilson(round(share * num), num)
+    at_most = len({run.majority_share for run in ended}) > 1
+    words = (
+        f" The largest class is {'at most ' if at_most else ''}{share:.4f} of {num:,} "
+        f"validation pictures; an accuracy like that is known to {low:.4f} to "
+        f"{high:.4f} (Wilson, 95 %)."
+    )
+    if any(run.status == "diverged" for run in ended):
+        words += " A run that diverged counts with the largest class's share."
+    return words
 
 
 def _row(configuration: Configuration) -> list[str]:
     c = configuration
     return [
         c.label,
-        f"{c.escaped.num}/{c.escaped.of}",
+        format_rate(c.escaped),
         format_steps(c.escape.median) if c.ended else NOTHING,
         format_spread(c.final),
         format_spread(c.final_escaped),
@@ -190,25 +242,33 @@ def _comparison_section(analysis: Analysis) -> Section | None:
     baseline = analysis.declared["baseline_run"]
     label = baseline or analysis.ranked[0].label
     found = study_answer.against(analysis, label)
+    if not found:
+        return None
     what = "the baseline" if baseline else "the best"
+    count = len(analysis.declared["comparisons"])
+    kind = "declared comparison" if analysis.is_declared else "pair"
+    over = f"all {count} {kind}s" if count > 1 else f"the one {kind}"
     return Section(
         f"Compared with {what}, {label}",
         [
             Bullets([study_answer.describe_comparison(c, alpha) for c in found]),
             Text(
                 "Distinguishable is what the paired sign-flip test over replicates "
-                f"says after Holm's correction over all "
-                f"{len(analysis.declared['comparisons'])} declared comparisons, at "
-                f"{alpha:g}. Intervals describe."
+                f"says after Holm's correction over {over}, at {alpha:g}. It asks "
+                "whether two are the same: one that mostly wins by little and seldom "
+                "loses by much is told apart, too. Intervals describe."
             ),
         ],
     )
 
 
-def _stage_section(analysis: Analysis) -> Section:
+def _stage_section(analysis: Analysis) -> Section | None:
+    if not analysis.ranked:
+        return None
     parts: list[Part] = []
     for order in progression.stage_orders(analysis):
-        rows = [[str(n), *row] for n, row in enumerate(order.rows, start=1)]
+        values = [value for _, value in order.rows]
+        rows = [[str(values.index(row[1]) + 1), *row] for row in order.rows]
         parts.append(
             Table(
                 ["rank", "configuration", "value"],
@@ -260,7 +320,8 @@ def _rank_table(analysis: Analysis) -> Table | None:
     return Table(
         columns,
         [[label, *row] for label, row in cells.items()],
-        f"Rank by mean validation accuracy along the budget.{note}",
+        f"Rank by mean validation accuracy along the budget; differences within noise "
+        f"are ranked, too.{note}",
     )
 
 
@@ -285,7 +346,7 @@ def _aligned_table(analysis: Analysis) -> Table | None:
         ["configuration", *map(str, shown)],
         rows,
         "Aligned where runs left their start: mean accuracy (and runs) so many "
-        "evaluations later.",
+        "evaluations later. Where fewer runs are left, they are those that left early.",
     )
 
 
@@ -311,16 +372,16 @@ def _declared_section(study: dict[str, Any] | None) -> Section:
             ],
         )
     first = study["declared"]
-    when = (
-        "before its first run"
-        if not study["runs_begun_before"]
-        else f"after {study['runs_begun_before']} of its runs had begun"
-    )
+    begun = study["runs_begun_before"]
+    when = f"after {_begun(study)} had begun" if begun else "before its first run"
+    num, epochs = len(first["configurations"]), first["epochs"]
     parts: list[Part] = [
         Text(
             f"Declared {when}, {study['time']}, sha256 {study['sha256'][:16]}: "
-            f"{len(first['configurations'])} configurations, seeds "
-            f"{', '.join(map(str, first['seeds']))}, {first['epochs']} epochs, metric "
+            f"{num} configuration{'s' * (num != 1)}, "
+            f"seed{'s' * (len(first['seeds']) != 1)} "
+            f"{', '.join(map(str, first['seeds']))}, {epochs} "
+            f"epoch{'s' * (epochs != 1)}, metric "
             f"{first['metric']} at {first['metric_at']}, {first['test']}."
         )
     ]
@@ -332,7 +393,8 @@ def _declared_section(study: dict[str, Any] | None) -> Section:
             Text("Changed since:"),
             Bullets(
                 [
-                    f"{change['time']}, with {change['runs_begun_before']} runs begun: "
+                    f"{change['time']}, with "
+                    f"{progression.count_runs(change['runs_begun_before'])} begun: "
                     f"{', '.join(change['different'])}; reason: "
                     f"{change['reason'] or 'none given'}"
                     for change in study["changes"]
@@ -343,13 +405,15 @@ def _declared_section(study: dict[str, Any] | None) -> Section:
 
 
 def _certificate_section(checks: Sequence[Check]) -> Section:
+    if not checks:
+        return Section("Certificate", [Text("No run has begun: nothing is known.")])
     different = [str(c) for c in checks if c.is_brand]
+    trials = [c for c in checks if c.name == certificate.TRIALS and not c.matches]
     factors = [
         f"{c.name}: {', '.join(c.groups)}"
         for c in checks
-        if c.is_factor and not c.matches
+        if c.is_factor and not c.matches and c not in trials
     ]
-    same = [c for c in checks if c.matches]
     parts: list[Part] = []
     if different:
         parts += [Text("Runs differ in, and mustn't:"), Bullets(different)]
@@ -357,6 +421,10 @@ def _certificate_section(checks: Sequence[Check]) -> Section:
         parts.append(Text("Nothing that must match differs."))
     if factors:
         parts += [Text("What the study is about:"), Bullets(factors)]
-    words = [f"{check.name}={next(iter(check.groups))}" for check in same]
+    parts += [
+        Text(f"More trials find a better best; here they differ: {check}.")
+        for check in trials
+    ]
+    words = [f"{c.name}={next(iter(c.groups))}" for c in checks if c.matches]
     parts += [Text(f"All runs share: {', '.join(words)}.")]
     return Section("Certificate", parts)

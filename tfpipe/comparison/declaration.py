@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from tfpipe.base import files
-from tfpipe.comparison import results, statistics
+from tfpipe.comparison import results, statistics, tuning
+from tfpipe.comparison.planning import Design, Family
 from tfpipe.training import config as run_config
 from tfpipe.training import run_folder, stages
 from tfpipe.training.config import RunConfig
@@ -27,35 +28,51 @@ ALPHA = 0.05
 
 
 def declare(
-    runs: Sequence[RunConfig], fingerprint: str, baseline: str = ""
+    runs: Sequence[RunConfig],
+    fingerprint: str,
+    baseline: str = "",
+    design: Design | None = None,
 ) -> dict[str, Any]:
     """Return what a study of these runs fixes beforehand.
 
+    Where rates are searched, what is compared isn't known before: then it is the rule
+    that is fixed, and "best of adam" stands for what it will choose; see
+    `chosen.concrete_comparisons`.
+
     Args:
-        runs: all of the study.
+        runs: all of the study; of one that searches, `Design.candidates`.
         fingerprint: the records'.
         baseline: the label of the configuration that others are compared with; "":
             every pair is compared.
+        design: of the study, where it searches rates.
 
     Raises:
         ValueError: for a baseline that isn't among them.
     """
     seeds = sorted({run.run.seed for run in runs})
-    configurations = [run for run in runs if run.run.seed == seeds[0]]
-    labels = results.configuration_labels(configurations)
-    pairs = [list(pair) for pair in itertools.combinations(labels, 2)]
-    if baseline and baseline not in labels:
+    first = [run for run in runs if run.run.seed == seeds[0]]
+    labels = results.configuration_labels(first)
+    configurations = {
+        label: run_config.identity(run)
+        for label, run in zip(labels, first, strict=True)
+    }
+    if design and design.families:
+        fixed = labels[len(labels) - len(design.fixed) :]
+        configurations = {
+            **{family.best: _any_of(family) for family in design.families},
+            **{label: configurations[label] for label in fixed},
+        }
+    names = list(configurations)
+    pairs = [list(pair) for pair in itertools.combinations(names, 2)]
+    if baseline and baseline not in names:
         raise ValueError(
-            f"baseline_run must be one of {', '.join(labels)}, got {baseline!r}"
+            f"baseline_run must be one of {', '.join(names)}, got {baseline!r}"
         )
     if baseline:
-        pairs = [[baseline, label] for label in labels if label != baseline]
-    return {
+        pairs = [[baseline, name] for name in names if name != baseline]
+    declared = {
         "dataset_fingerprint": fingerprint,
-        "configurations": {
-            label: run_config.identity(run)
-            for label, run in zip(labels, configurations, strict=True)
-        },
+        "configurations": configurations,
         "epochs": max(run.run.epochs for run in runs),
         "seeds": seeds,
         "metric": METRIC,
@@ -68,6 +85,39 @@ def declare(
         "alpha": ALPHA,
         "stages": dataclasses.asdict(stages.DEFAULT),
     }
+    # Studies without these keep the declaration that they were begun with.
+    if design and design.vary_split:
+        declared["split_seeds"] = sorted({run.data.split_seed for run in runs})
+    if design and design.families:
+        declared["search"] = _search_rule(design)
+    return declared
+
+
+def _any_of(family: Family) -> dict[str, Any]:
+    """Return the settings of a family, its rates at the start in the rate's place."""
+    rates = list(family.search.start)
+    return {**run_config.identity(family.config), "learning_rate": rates}
+
+
+def _search_rule(design: Design) -> dict[str, Any]:
+    """Return by which rule rates are tried and chosen."""
+    rows = [results.comparable_settings(run) for run in design.starts]
+    factors = {name: list(dict.fromkeys(row[name] for row in rows)) for name in rows[0]}
+    first = design.starts[0].run.seed
+    widened = [f.best for f in design.families if f.search.centre is not None]
+    return {
+        "factors": {name: values for name, values in factors.items() if values[1:]},
+        "seeds": [first + number for number in design.tried],
+        "score": f"mean {METRIC} at the last epoch over these seeds; a diverged run "
+        "counts as the majority share; of equal ones the nearest to the middle of the "
+        "rates tried, then the lower",
+        "widened": widened,
+        "widened_by": tuning.WIDENED_BY,
+        "most_widened": tuning.MOST_WIDENED,
+        "widening": "where the best of any is its lowest or highest rate, all get as "
+        "many half decades more: there, or at the side nearer to their best",
+        "compared_on": "fresh seeds" if design.tune else "the same seeds",
+    }
 
 
 def describe_power(declared: dict[str, Any]) -> str:
@@ -75,16 +125,24 @@ def describe_power(declared: dict[str, Any]) -> str:
     replicates, comparisons = len(declared["seeds"]), len(declared["comparisons"])
     if not comparisons:
         return ""
-    pairs = "pairs" if not declared["baseline_run"] else "comparisons with the baseline"
+    pairs = "pair" if comparisons == 1 else "pairs"
+    if declared["baseline_run"]:
+        pairs = f"comparison{'s' * (comparisons > 1)} with the baseline"
     words = (
-        f"{replicates} replicate{'s' * (replicates > 1)} and {comparisons} "
-        f"{pairs if comparisons > 1 else pairs.removesuffix('s')}: "
+        f"{replicates} replicate{'s' * (replicates > 1)} and {comparisons} {pairs}: "
     )
     smallest = statistics.smallest_p(replicates, comparisons)
     if smallest > declared["alpha"]:
         needed = statistics.replicates_needed(comparisons, declared["alpha"])
-        return f"{words}nothing can be significant; {needed} replicates are needed"
-    return f"{words}the smallest p value they can give is {smallest:.2g}"
+        words += f"nothing can be significant; {needed} replicates are needed"
+    else:
+        words += f"the smallest p value they can give is {smallest:.2g}"
+    if declared.get("search", {}).get("compared_on") == "the same seeds":
+        words += (
+            "; rates are chosen by the very runs that are compared, which flatters "
+            "them: --tune compares fresh ones"
+        )
+    return words
 
 
 def digest(declared: dict[str, Any]) -> str:

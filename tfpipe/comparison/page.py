@@ -8,7 +8,7 @@ import rich.console
 import rich.table
 import rich.text
 
-from tfpipe.comparison import markdown
+from tfpipe.comparison import certificate, markdown
 from tfpipe.comparison import results as run_results
 from tfpipe.comparison.results import RunResult, format_number
 
@@ -38,7 +38,7 @@ def print_page(results: Sequence[RunResult]) -> None:
     """
     console = rich.console.Console()
     if not console.is_terminal or console.width < LEAST_WIDTH:
-        lines = run_results.mismatches(results)
+        lines = certificate.brands(results)
         print("\n".join([*lines, markdown_table(results), *conditions(results)]))
         return
     table = rich.table.Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
@@ -51,7 +51,7 @@ def print_page(results: Sequence[RunResult]) -> None:
         )
     for result in results:
         table.add_row(*map(rich.text.Text, table_row(result)))
-    for line in run_results.mismatches(results):
+    for line in certificate.brands(results):
         console.print(rich.text.Text(line, style="bold red"))
     console.print(table)
     for line in conditions(results):

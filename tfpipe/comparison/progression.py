@@ -5,8 +5,9 @@ with runs that learn. Aligned at the first evaluation behind the start, they don
 """
 
 import dataclasses
+import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tfpipe.comparison import analysis as study_analysis
@@ -17,6 +18,8 @@ from tfpipe.training.stages import Thresholds
 
 SHARES = (0.1, 0.25, 0.5, 1.0)
 """Of the budget, at which configurations are ranked."""
+EQUAL = 1e-9
+"""Accuracies and steps this near are one, but for rounding."""
 AT_START = ("collapsed", "plateau")
 ALTERNATIVES = (
     ("2 standard errors to leave the start", Thresholds(escape_errors=2.0)),
@@ -54,10 +57,21 @@ def standings(analysis: Analysis, share: float) -> list[Standing]:
     Of each run counts its last evaluation by then. Where any run has none, all are
     taken from probes; [] where some configuration has neither.
     """
+    return _standings(analysis, lambda run: share * run.budget_steps)
+
+
+def standings_at(analysis: Analysis, epoch: float) -> list[Standing]:
+    """Return who stands where after an epoch, the best first, as `standings` does."""
+    return _standings(analysis, lambda run: epoch * run.facts["steps_per_epoch"])
+
+
+def _standings(
+    analysis: Analysis, limit_of: Callable[[RunResult], float]
+) -> list[Standing]:
     configurations = [c for c in analysis.configurations if c.ended]
     for is_probe in (False, True):
         rows = [
-            [_accuracy_by(run, share, is_probe) for run in c.ended]
+            [_accuracy_by(run, limit_of(run), is_probe) for run in c.ended]
             for c in configurations
         ]
         if any(value is None for row in rows for value in row):
@@ -68,7 +82,7 @@ def standings(analysis: Analysis, share: float) -> list[Standing]:
             Standing(
                 label=configurations[index].label,
                 # Equal accuracies share their rank.
-                rank=1 + sum(mean > means[index] for mean in means),
+                rank=1 + sum(mean > means[index] + EQUAL for mean in means),
                 accuracy=means[index],
                 is_probe=is_probe,
             )
@@ -77,14 +91,14 @@ def standings(analysis: Analysis, share: float) -> list[Standing]:
     return []
 
 
-def _accuracy_by(run: RunResult, share: float, is_probe: bool) -> float | None:
-    limit = share * run.budget_steps
-    if run.status == "diverged" and (
-        not run.evaluations or run.final["step"] < limit < run.budget_steps
-    ):
-        return run.majority_share
-    if share == 1.0 and not is_probe:
+def _accuracy_by(run: RunResult, limit: float, is_probe: bool) -> float | None:
+    """Return the accuracy a run had by a step, None where it wasn't looked at yet."""
+    limit = math.floor(limit + EQUAL)
+    if limit >= run.budget_steps and not is_probe:
         return study_analysis.final_accuracy(run)
+    seen = [line["step"] for line in (*run.probes, *run.evaluations)]
+    if run.status == "diverged" and limit > max(seen, default=0):
+        return run.majority_share  # it diverged behind the last look at it
     lines = run.probes if is_probe else run.evaluations
     before = [line["val_accuracy"] for line in lines if line["step"] <= limit]
     return float(before[-1]) if before else None
@@ -131,6 +145,8 @@ class StageOrder:
 def stage_orders(analysis: Analysis) -> list[StageOrder]:
     """Return the order of configurations in each stage that any run came to."""
     known = [c for c in analysis.configurations if c.ended]
+    if not known:
+        return []
     orders = [_start_order(known)]
     learned = [c for c in known if c.escaped.num]
     if learned:
@@ -141,40 +157,46 @@ def stage_orders(analysis: Analysis) -> list[StageOrder]:
 
 
 def _start_order(known: Sequence[Configuration]) -> StageOrder:
+    def describe(configuration: Configuration) -> str:
+        rate, median = configuration.escaped, configuration.escape.median
+        when = "" if math.isinf(median) else f", by {median:,.0f}"
+        return f"{rate.num} of {rate.of}{when}"
+
     rows = sorted(known, key=lambda c: (-c.escaped.num / c.escaped.of, c.escape.median))
     return StageOrder(
         "start",
         "runs that left it, and the median step by which they had",
-        tuple(
-            (
-                c.label,
-                f"{c.escaped.num} of {c.escaped.of}"
-                + (f", by {c.escape.median:,.0f}" if c.escape.times else ""),
-            )
-            for c in rows
-        ),
+        tuple((c.label, describe(c)) for c in rows),
     )
 
 
 def _descent_order(
     known: Sequence[Configuration], learned: Sequence[Configuration]
 ) -> StageOrder:
-    curves = {c.label: aligned(c.ended) for c in learned}
-    index = min(len(curve) for curve in curves.values()) - 1
-    means = {label: curve[index] for label, curve in curves.items()}
+    # As far as all were seen: behind that, the mean is of the runs that left early.
+    index = min(_num_behind(run) for c in learned for run in c.ended if _left(run)) - 1
+    means = {c.label: aligned(c.ended)[index] for c in learned}
     found = [
         (label, f"{mean:.4f} ({count_runs(count)})")
         for label, (mean, count) in sorted(means.items(), key=lambda item: -item[1][0])
     ]
     never = [(c.label, "never came there") for c in known if c not in learned]
-    after = (
-        "at the first evaluation"
-        if index == 0
-        else f"{index} evaluation{'s' * (index > 1)}"
-    )
+    after = f"{index} evaluation{'s' * (index != 1)} behind the first one that says so"
     return StageOrder(
-        "descent", f"mean accuracy {after} behind the start", (*found, *never)
+        "descent",
+        f"mean accuracy of the runs that left their start, {after}",
+        (*found, *never),
     )
+
+
+def _left(run: RunResult) -> bool:
+    return study_analysis.escape_event(run)[1]
+
+
+def _num_behind(run: RunResult) -> int:
+    """Return the evaluations of a run from the first that says that it left."""
+    step, _ = study_analysis.escape_event(run)
+    return sum(line["step"] >= step for line in run.evaluations)
 
 
 def count_runs(count: int) -> str:
@@ -228,7 +250,7 @@ class Sensitivity:
 def sensitivity(analysis: Analysis) -> list[Sensitivity]:
     """Return what the stages would be with other thresholds, those used first."""
     found = []
-    for change, thresholds in (("as declared", stages.DEFAULT), *ALTERNATIVES):
+    for change, thresholds in (("as used", stages.DEFAULT), *ALTERNATIVES):
         pairs = [
             (old, new)
             for c in analysis.configurations
@@ -273,5 +295,5 @@ def describe_plateaus(configuration: Configuration) -> str:
         words.append(f"in {missing} the gradient could not be told from noise")
     surfaces = [surface.describe_surface(line) for line in lines]
     common = statistics.mode(surfaces)
-    words.append(f"{surfaces.count(common)} times {common}")
+    words.append(f"in {surfaces.count(common)} {common}")
     return f"{configuration.label}: {'; '.join(words)}"

@@ -5,7 +5,7 @@ import dataclasses
 import io
 import math
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,6 @@ QUANTITIES = ("val_accuracy", "val_loss", "accuracy", "loss")
 METRICS = (*QUANTITIES, "test_accuracy", "test_loss", "learning_rate")
 RUN_COLUMNS = ("run", "label", "optimizer", "learning_rate", "seed", "status")
 CSV_COLUMNS = (*RUN_COLUMNS, "epoch", "step", "metric", "value")
-NAMED = 2
-"""Runs that a line names before it counts the others."""
 CLOCKS = ("train_seconds", "eval_seconds", "wall_seconds")
 # Without these a run can't stand in a report.
 NEEDED = (
@@ -42,10 +40,9 @@ class RunResult:
     name: str
     label: str
     """Short and unlike the others': "rmsprop 1e-4", with whatever differs."""
+    config: RunConfig
     settings: dict[str, Any]
     """The settings it was trained with, by flat name."""
-    identity: dict[str, Any] = dataclasses.field(default_factory=dict)
-    """Those that tell configurations apart: `config.identity`."""
     facts: dict[str, Any] = dataclasses.field(default_factory=dict)
     """All of config.json; empty where the run never began."""
     status: str = "not started"
@@ -56,6 +53,11 @@ class RunResult:
     """Its run folder; None where the run never began."""
     probes: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     """Quick looks at a fixed part of it, in order of steps."""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The settings that tell configurations apart."""
+        return run_config.identity(self.config)
 
     @property
     def majority_share(self) -> float:
@@ -129,6 +131,17 @@ class RunResult:
         """The evaluation of the highest validation accuracy, the first of equals."""
         return max(self.evaluations, key=lambda evaluation: evaluation["val_accuracy"])
 
+    @property
+    def score(self) -> float:
+        """What a run that has ended counts where rates are chosen, in [0, 1].
+
+        It is the validation accuracy at its end; of one that diverged the majority
+        share, which is what its answers are worth.
+        """
+        if self.status == "diverged" or not self.evaluations:
+            return self.majority_share
+        return float(self.final["val_accuracy"])
+
     def series(self, metric: str) -> tuple[list[float], list[float]]:
         """Return epochs and values of a metric, without what is missing or infinite.
 
@@ -153,10 +166,13 @@ def num_workers(facts: dict[str, Any], name: str = "workers") -> int:
     return max(int(session.get(name, 1)) for session in sessions)
 
 
-def read_results(runs: Sequence[RunConfig]) -> list[RunResult]:
-    """Return what became of each run, in the order given."""
+def read_results(runs: Sequence[RunConfig], stage: str = "") -> list[RunResult]:
+    """Return what became of each run, in the order given.
+
+    Labels begin with the stage of the study, if one is named: "tuning: adam 1e-4".
+    """
     return [
-        _read(run, label)
+        _read(run, f"{stage}: {label}" if stage else label)
         for run, label in zip(runs, configuration_labels(runs), strict=True)
     ]
 
@@ -167,8 +183,8 @@ def _read(run: RunConfig, label: str) -> RunResult:
         return RunResult(
             name=run_config.run_name(run),
             label=label,
+            config=run,
             settings=run_config.in_words(run),
-            identity=run_config.identity(run),
         )
     return _from_record(run_folder.read_run(folder), label)
 
@@ -177,8 +193,8 @@ def _from_record(record: RunRecord, label: str) -> RunResult:
     return RunResult(
         name=record.name,
         label=label,
+        config=record.config,
         settings=run_config.in_words(record.config),
-        identity=run_config.identity(record.config),
         facts=record.facts,
         status=record.status["status"],
         reason=record.status["reason"],
@@ -263,26 +279,61 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def configuration_labels(runs: Sequence[RunConfig]) -> list[str]:
-    """Return a label a run: optimizer, learning rate, and what else differs."""
-    return label_settings([comparable_settings(run) for run in runs])
+def configuration_labels(
+    runs: Sequence[RunConfig], leave_out: Collection[str] = ()
+) -> list[str]:
+    """Return a label a run: optimizer, learning rate, and what else differs.
+
+    Args:
+        runs: those to tell apart.
+        leave_out: settings that labels don't show; see `replicate_labels`.
+    """
+    split = ("split_seed",) if _follows_seed(runs) else ()
+    return label_settings(
+        [comparable_settings(run) for run in runs], (*leave_out, *split)
+    )
 
 
-def label_settings(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Return a label for each of some settings: see `configuration_labels`."""
+def replicate_labels(runs: Sequence[RunConfig]) -> list[str]:
+    """Return a label a run that all replicates of its configuration share.
+
+    Epochs, a budget that may grow, are in it where the learning rate depends on them.
+    """
+    split = ("split_seed",) if _follows_seed(runs) else ()
+    return label_settings([run_config.identity(run) for run in runs], split)
+
+
+def label_settings(
+    rows: Sequence[dict[str, Any]], leave_out: Collection[str] = ()
+) -> list[str]:
+    """Return a label for each of some settings by name: see `configuration_labels`.
+
+    A setting that only some of them have is named where it is.
+    """
+    hidden = {"optimizer", "learning_rate", *leave_out}
     differing = [
         name
-        for name in rows[0]
-        if name not in ("optimizer", "learning_rate")
-        and len({row[name] for row in rows}) > 1
+        for name in dict.fromkeys(name for row in rows for name in row)
+        if name not in hidden and len({row.get(name) for row in rows}) > 1
     ]
     return [
         " ".join(
-            [row["optimizer"], format_number(row["learning_rate"])]
-            + [f"{name}={format_number(row[name])}" for name in differing]
+            [row["optimizer"]]
+            + [format_number(row["learning_rate"])] * ("learning_rate" not in leave_out)
+            + [
+                f"{name}={format_number(row[name])}"
+                for name in differing
+                if name in row
+            ]
         )
         for row in rows
     ]
+
+
+def _follows_seed(runs: Sequence[RunConfig]) -> bool:
+    """Tell whether each seed has a split of its own: it is the replicate's, then."""
+    splits = {(run.run.seed, run.data.split_seed) for run in runs}
+    return len({seed for seed, _ in splits}) == len(splits)
 
 
 def comparable_settings(run: RunConfig) -> dict[str, Any]:
@@ -335,44 +386,6 @@ def conditions_of(result: RunResult) -> dict[str, Any]:
         "machine": f"{machine['cpu']} with {cores} core{'s' * (cores > 1)}",
         **facts["versions"],
     }
-
-
-def mismatches(results: Sequence[RunResult]) -> list[str]:
-    """Return what must match between compared runs and doesn't, a line each."""
-    begun = [result for result in results if result.facts]
-    lines = []
-    for name in ("dataset", "image_size", "batch_size", "precision", "train_examples"):
-        values = [conditions_of(result)[name] for result in begun]
-        lines += _mismatch(name, begun, values)
-    ended = [result for result in begun if result.status in ("done", "stopped_early")]
-    lengths = [result.final["epoch"] for result in ended]
-    lines += _mismatch("epochs trained", ended, lengths)
-    for start in sorted({_start(result) for result in begun}):
-        same = [result for result in begun if _start(result) == start]
-        hashes = [result.facts["initial_weights_sha256"][:12] for result in same]
-        lines += _mismatch("initial weights", same, hashes)
-    return lines
-
-
-def _start(result: RunResult) -> tuple[int, str, str]:
-    """Return the settings that runs of the same initial weights share."""
-    values = result.settings
-    return values["seed"], values["model"], values["weights"]
-
-
-def _mismatch(what: str, results: list[RunResult], values: list[Any]) -> list[str]:
-    labels: dict[Any, list[str]] = {}
-    for result, value in zip(results, values, strict=True):
-        labels.setdefault(value, []).append(result.label)
-    if len(labels) < 2:
-        return []
-    groups = "; ".join(f"{value}: {_list(names)}" for value, names in labels.items())
-    return [f"not comparable: runs differ in {what} ({groups})"]
-
-
-def _list(names: list[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
 
 
 def to_csv(results: Sequence[RunResult]) -> str:

@@ -1,12 +1,13 @@
 """Which runs a comparison is made of."""
 
 import dataclasses
-import typing
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tfpipe.base import settings
 from tfpipe.base.settings import setting
+from tfpipe.comparison import grid, study_file, tuning
+from tfpipe.comparison.grid import Change
 from tfpipe.data import manifest
 from tfpipe.training import run_folder
 from tfpipe.training.catalog import is_own
@@ -23,7 +24,6 @@ from tfpipe.training.config import (
 from tfpipe.training.optimizers import OPTIMIZERS
 from tfpipe.training.record_checks import check_records as check_run
 from tfpipe.training.run_folder import RunRecord
-from tfpipe.training.schedules import SCHEDULES
 
 EXPERIMENT = (("rmsprop", 1e-4), ("adam", 1e-4), ("sgd", 1e-4), ("adam", 1e-3))
 """The experiment's four runs: optimizer and learning rate."""
@@ -37,7 +37,10 @@ class StudyConfig(Group):
         (), "Optimizers of a grid, separated by commas.", front=True
     )
     learning_rates: tuple[str, ...] = setting(
-        (), "Learning rates of a grid, separated by commas.", front=True
+        (),
+        "Learning rates of a grid, separated by commas; auto: five around each "
+        "optimizer's own centre, and more where the best lies on an edge.",
+        front=True,
     )
     run: tuple[str, ...] = setting(
         (),
@@ -46,13 +49,31 @@ class StudyConfig(Group):
         front=True,
         repeated=True,
     )
+    study: str = setting(
+        "",
+        "A JSON file with more runs: a list of objects of settings, lists of values "
+        "in all combinations. README shows one.",
+        front=True,
+    )
     replicates: int = setting(
         1, "Seeds a configuration: seed, seed + 1, and so on.", minimum=1, front=True
+    )
+    tune: bool = setting(
+        False,
+        "Train every rate once, then each optimizer's best with --replicates fresh "
+        "seeds, which alone are compared.",
+        front=True,
+    )
+    vary_split: bool = setting(
+        False,
+        "Replicates draw another split, too: split_seed, split_seed + 1, and so on, "
+        "with the records' own share for validation unless --validation_split says "
+        "another.",
     )
     baseline_run: str = setting(
         "",
         'The configuration that others are compared with, as tables name it: "adam '
-        '1e-4"; empty: every pair.',
+        '1e-4", or "best of adam" where rates are searched; empty: every pair.',
     )
     reason: str = setting(
         "", "Why the study is another one than runs_dir/study.json declared."
@@ -103,35 +124,99 @@ class CompareConfig:
     run: RunSettings = dataclasses.field(default_factory=RunSettings)
 
 
-def plan_runs(config: CompareConfig) -> list[RunConfig]:
-    """Return every run of a comparison, replicate by replicate.
+@dataclasses.dataclass(frozen=True)
+class Point:
+    """A configuration as it was asked for, with the study's seed.
 
-    All of a replicate share their seed, so that they start from the same weights and
-    see the same order.
+    Attributes:
+        config: as a run.
+        is_auto: whether its rate is one that a search starts with.
+    """
+
+    config: RunConfig
+    is_auto: bool = False
+
+
+def plan_points(config: CompareConfig) -> list[Point]:
+    """Return what is asked for: every configuration once.
 
     Raises:
         ValueError: for a setting that no run can have or that no run would heed, and
             for two runs that would write one folder.
     """
-    _refuse_unheeded(config)
+    study = config.study
+    changes = grid.read_changes(study.optimizers, study.learning_rates, study.run)
+    if study.study:
+        changes += study_file.read_file(study.study)
+    changes = changes or [
+        Change({"optimizer": name, "learning_rate": rate}) for name, rate in EXPERIMENT
+    ]
+    _refuse_unheeded(config, changes)
     own = [field.name for field in dataclasses.fields(StudyConfig)]
     shared = {k: v for k, v in settings.flatten(config).items() if k not in own}
-    configurations = [RunConfig.of(**{**shared, **c}) for c in _changes(config)]
-    runs = [
-        configuration.replace(seed=configuration.run.seed + replicate)
-        for replicate in range(config.study.replicates)
-        for configuration in configurations
-    ]
-    names = [run_name(run) for run in runs]
+    points = []
+    for change in changes:
+        try:
+            points += _points(shared, change.values)
+        except ValueError as error:
+            if not change.origin:
+                raise
+            raise ValueError(f"{change.origin}: {error}") from None
+    names = [run_name(point.config) for point in points]
     for name in names:
         if names.count(name) > 1:
             raise ValueError(
                 f"runs must have a folder each, got {name} twice; leave one out"
             )
-    return runs
+    return points
 
 
-def _refuse_unheeded(config: CompareConfig) -> None:
+def _points(shared: dict[str, Any], change: dict[str, Any]) -> list[Point]:
+    """Return the one configuration of a change, or those that a search starts with."""
+    if change.get("learning_rate") != grid.AUTO:
+        return [Point(RunConfig.of(**{**shared, **change}))]
+    # That of the run: faithful to the notebook, rmsprop is another one.
+    config = RunConfig.of(**{**shared, **change, "learning_rate": 1.0})
+    name = config.optimizer.optimizer
+    if is_own(name):
+        raise ValueError(
+            f"learning rates of {name} must be given, got auto; only optimizers of the "
+            "table have a centre to search around"
+        )
+    rates = tuning.around(OPTIMIZERS[name].centre).rates
+    return [Point(config.replace(learning_rate=rate), is_auto=True) for rate in rates]
+
+
+def replicate(
+    configurations: Sequence[RunConfig], replicates: Iterable[int], vary_split: bool
+) -> list[RunConfig]:
+    """Return the runs of some replicates, replicate by replicate.
+
+    All of a replicate share their seed, so that they start from the same weights and
+    see the same order; with `vary_split` they share another split, too.
+    """
+    return [
+        config.replace(
+            seed=config.run.seed + number,
+            split_seed=config.data.split_seed + number * vary_split,
+        )
+        for number in replicates
+        for config in configurations
+    ]
+
+
+def plan_runs(config: CompareConfig) -> list[RunConfig]:
+    """Return every run that a comparison starts with, replicate by replicate.
+
+    Raises:
+        ValueError: as `plan_points`.
+    """
+    study = config.study
+    configurations = [point.config for point in plan_points(config)]
+    return replicate(configurations, range(study.replicates), study.vary_split)
+
+
+def _refuse_unheeded(config: CompareConfig, changes: Sequence[Change]) -> None:
     """Refuse what a run of its own heeds and a comparison would override."""
     study, default = config.study, OptimizerConfig()
     if config.run.run_name:
@@ -139,87 +224,24 @@ def _refuse_unheeded(config: CompareConfig) -> None:
             f"run_name must be left out of a comparison, got {config.run.run_name!r}; "
             "each run is named by its settings"
         )
-    names_runs = bool(study.optimizers or study.learning_rates or study.run)
-    optimizer = config.optimizer.optimizer
-    heeds_optimizer = study.learning_rates and not study.optimizers
-    if optimizer != default.optimizer and not heeds_optimizer:
-        raise ValueError(
-            f"optimizer must be left out of this comparison, got {optimizer!r}; "
-            f"say --optimizers={optimizer}"
-        )
-    rate = config.optimizer.learning_rate
-    if rate != default.learning_rate and (study.learning_rates or not names_runs):
-        raise ValueError(
-            f"learning_rate must be left out of this comparison, got {rate}; "
-            f"say --learning_rates={rate}"
-        )
-
-
-def _changes(config: CompareConfig) -> list[dict[str, Any]]:
-    """Return what each configuration changes in the shared settings, by flat name."""
-    study = config.study
-    if not (study.optimizers or study.learning_rates or study.run):
-        return [{"optimizer": name, "learning_rate": rate} for name, rate in EXPERIMENT]
-    changes: list[dict[str, Any]] = []
-    if study.optimizers or study.learning_rates:
-        rates: list[float] = [
-            settings.parse_value(text, float, "learning_rates")
-            for text in study.learning_rates
-        ]
-        changes += [
-            {"optimizer": name, "learning_rate": rate}
-            for name in study.optimizers or (config.optimizer.optimizer,)
-            for rate in rates or [config.optimizer.learning_rate]
-        ]
-    return changes + [_parse_run(text) for text in study.run]
-
-
-def _parse_run(text: str) -> dict[str, Any]:
-    """Read "adam,learning_rate=1e-3" into settings by flat name."""
-    kinds = {field.name: kind for _, field, kind in settings.settings_of(RunConfig)}
-    optimizer, *words = (word.strip() for word in text.split(","))
-    if not optimizer or "=" in optimizer:
-        raise ValueError(
-            f"run must begin with an optimizer's name, got {text!r}; "
-            'say it as --run="adam,learning_rate=1e-3"'
-        )
-    values: dict[str, Any] = {"optimizer": optimizer}
-    given = dict(word.partition("=")[::2] for word in words)
-    rule = OptimizerConfig(optimizer=optimizer).optimizer  # refuses other names
-    schedule = SCHEDULES.get(given.get("schedule", ""))
-    for word in words:
-        name, equals, value = word.partition("=")
-        is_setting = name in kinds and name not in ("runs_dir", "run_name")
-        is_of_schedule = schedule is not None and name in schedule.arguments
-        if is_setting and is_of_schedule:
+    for name in ("optimizer", "learning_rate"):
+        value = getattr(config.optimizer, name)
+        is_heeded = any(name not in change.values for change in changes)
+        if value != getattr(default, name) and not is_heeded:
             raise ValueError(
-                f"run {text!r} must say whose {name} it means, early stopping's and "
-                f"the schedule's are called so; say schedule_args={word}, or share "
-                f"--{name} among all runs"
+                f"{name} must be left out of this comparison, got {value!r}; "
+                f"say --{name}s={value}"
             )
-        if name in values:
-            raise ValueError(f"run {text!r} must have {name} once, got it twice")
-        if equals and is_setting and typing.get_origin(kinds[name]) is tuple:
-            values[name] = tuple(value.split("+"))
-        elif equals and is_setting:
-            values[name] = settings.parse_value(value, kinds[name], name)
-        elif equals and is_of_schedule:
-            values.setdefault("schedule_args", ())
-            values["schedule_args"] += (word,)
-        elif equals and (is_own(rule) or name in OPTIMIZERS[rule].arguments):
-            values.setdefault("optimizer_args", ())
-            values["optimizer_args"] += (word,)
-        else:
-            known = [
-                *kinds,
-                *(OPTIMIZERS[rule].arguments if rule in OPTIMIZERS else ()),
-            ]
+    if study.vary_split and study.replicates == 1 and not study.tune:
+        raise ValueError(
+            "vary_split must have replicates to vary, got 1; give --replicates=5"
+        )
+    for change in changes if study.vary_split else ():
+        if "split_seed" in change.values:
             raise ValueError(
-                f"run {text!r} must have settings of a run, or arguments of its "
-                f"optimizer or schedule, as name=value behind its optimizer, got "
-                f"{word!r}{settings.did_you_mean(name, known)}"
+                "split_seed must be the same for all configurations with vary_split, "
+                f"got one of {change.values['split_seed']}; leave one of them out"
             )
-    return values
 
 
 def find_finished(run: RunConfig) -> RunRecord | None:

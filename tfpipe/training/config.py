@@ -437,9 +437,17 @@ def run_name(config: RunConfig) -> str:
         if name.endswith("_args"):  # have names of their own, and lists like 2:5
             word, value = "", value.replace(":", ",")
         parts.append(f"{word}{value:g}" if type(value) is float else f"{word}{value}")
-    seed = f"s{config.run.seed}"
-    name = re.sub(r"[^A-Za-z0-9._+=,-]", "_", "-".join([*parts, seed]))
+    return folder_name("-".join(parts), f"-s{config.run.seed}")
+
+
+def folder_name(text: str, ending: str = "") -> str:
+    """Return a text and its ending as the name of a folder on every system.
+
+    What may not stand there becomes "_"; too long a name has a digest of the whole
+    before its ending.
+    """
+    name = re.sub(r"[^A-Za-z0-9._+=,-]", "_", text + ending)
     if len(name) > MAX_NAME_LENGTH:
         digest = hashlib.sha256(name.encode()).hexdigest()[:8]
-        name = f"{name[: MAX_NAME_LENGTH - 12 - len(seed)]}-{digest}-{seed}"
+        name = f"{name[: MAX_NAME_LENGTH - 11 - len(ending)]}-{digest}{ending}"
     return name

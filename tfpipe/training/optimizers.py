@@ -37,6 +37,8 @@ class OptimizerRow:
         is_checked: whether tests compare it with a reference in NumPy.
         note: what a user should know.
         refused: why it can't be used; "" where it can.
+        other_centre: where a search of learning rates starts, if not at Keras's
+            default.
     """
 
     class_path: str
@@ -46,6 +48,17 @@ class OptimizerRow:
     is_checked: bool = False
     note: str = ""
     refused: str = ""
+    other_centre: float | None = None
+
+    @property
+    def centre(self) -> float:
+        """Where a search of learning rates starts.
+
+        Keras's defaults are good centres: its authors chose each for its own rule, so
+        that a search gives no optimizer a head start, and a decade to either side holds
+        what published recipes use. Rows whose note says otherwise have another.
+        """
+        return self.other_centre or self.default_rate
 
     @property
     def arguments(self) -> Arguments:
@@ -128,6 +141,7 @@ OPTIMIZERS = {
         {"rho": _share(0.95), "epsilon": _EPSILON},
         "2",
         note="its paper's rate is 1.0; at 0.001 it hardly moves",
+        other_centre=1.0,
     ),
     "adafactor": OptimizerRow(
         "keras.optimizers:Adafactor",
@@ -162,6 +176,7 @@ OPTIMIZERS = {
         "1",
         is_checked=True,
         note="steps by sign: wants a smaller rate than adam",
+        other_centre=1e-4,
     ),
     "lamb": OptimizerRow("keras.optimizers:Lamb", 0.001, _ADAM, "2"),
     "muon": OptimizerRow(

@@ -1,0 +1,203 @@
+"""TensorBoard runs of whole configurations: the median of their replicates, its band.
+
+    runs/aggregate/<configuration>/train  validation  test      medians
+    runs/aggregate/<configuration>/low/...  high/...            the band about them
+
+Tags and steps are those of single runs, so that TensorBoard lays one over the other; it
+has no chart of bands, so that the edges are runs of their own. The same run folders
+give the same bytes.
+"""
+
+import collections
+import contextlib
+import hashlib
+import io
+import json
+import math
+import os
+import statistics
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tfpipe.base import files
+from tfpipe.comparison.results import RunResult
+from tfpipe.training import config as run_config
+from tfpipe.training import events
+
+FOLDER, LISTING = "aggregate", "aggregate.json"
+# TensorBoard would read a file that is being written if its name told it events.
+ASIDE = f"next{files.ASIDE_SUFFIX}"
+QUARTILES_FROM = 6
+"""Replicates from which on the band is the quartiles: of fewer they say little."""
+LOW, HIGH = "low", "high"
+
+Place = tuple[str, int]
+"""A folder (train, validation, test) and a step."""
+Point = tuple[int, dict[str, float], float]
+"""A step, the value of each tag, seconds since the first run began."""
+
+
+def write_aggregates(
+    configurations: dict[str, list[RunResult]], runs_dir: Path
+) -> list[Path]:
+    """Write the medians and bands of configurations; remove those written before.
+
+    A configuration of which fewer than two runs have begun has none: a single run
+    stands in TensorBoard itself.
+
+    Args:
+        configurations: runs by label, as `analysis.group_runs` returns them.
+        runs_dir: the folder of the runs.
+
+    Returns:
+        The folder of each configuration that has a median.
+    """
+    folder = runs_dir / FOLDER
+    names = _folder_names(configurations)
+    contents: dict[str, bytes] = {}
+    written = []
+    for label, runs in configurations.items():
+        found = _event_files(label, runs)
+        contents |= {f"{names[label]}/{path}": data for path, data in found.items()}
+        written += [folder / names[label]] if found else []
+    _publish(folder, contents)
+    return written
+
+
+def _folder_names(labels: Iterable[str]) -> dict[str, str]:
+    """Return a folder's name for each label, no two alike."""
+    names = {label: run_config.folder_name(label) for label in labels}
+    counts = collections.Counter(names.values())
+    for label, name in names.items():
+        if counts[name] > 1:
+            digest = hashlib.sha256(label.encode()).hexdigest()[:8]
+            names[label] = run_config.folder_name(name, f"-{digest}")
+    return names
+
+
+def _event_files(label: str, runs: Sequence[RunResult]) -> dict[str, bytes]:
+    """Return the event files of a configuration, bytes by path; {} without a median."""
+    begun = [run for run in runs if run.facts]
+    if len(begun) < 2 or not any(run.evaluations for run in begun):
+        return {}
+    # Runs of older formats don't say when they began.
+    starts = [run.facts.get("began_seconds", 0.0) for run in begun]
+    began = min(starts)
+    ends = [
+        start + run.final["wall_seconds"]
+        for start, run in zip(starts, begun, strict=True)
+        if run.evaluations
+    ]
+    # Named by the newest evaluation: a TensorBoard that runs takes the file up.
+    name = events.file_name(max(ends))
+    text = io.BytesIO()
+    events.EventFile(text, began).add_text(FOLDER, describe(label, runs), began)
+    contents = {name: text.getvalue()}
+    for place, points in _curves(begun).items():
+        file = io.BytesIO()
+        writer = events.EventFile(file, began)
+        for step, values, seconds in points:
+            writer.add_scalars(step, values, began + seconds)
+        contents[f"{place}/{name}"] = file.getvalue()
+    return contents
+
+
+def _curves(runs: Sequence[RunResult]) -> dict[str, list[Point]]:
+    """Return medians and edges, in order of steps, by folder."""
+    is_many = len(runs) >= QUARTILES_FROM
+    quantiles = {
+        f"{LOW}/": 0.25 if is_many else 0.0,
+        "": 0.5,
+        f"{HIGH}/": 0.75 if is_many else 1.0,
+    }
+    values, seconds = _collect(runs)
+    curves = collections.defaultdict(list)
+    for (split, step), by_tag in sorted(values.items()):
+        when = statistics.median(seconds[split, step])
+        found = {tag: v for tag, v in by_tag.items() if 2 * len(v) >= len(runs)}
+        if not found:
+            continue
+        for edge, share in quantiles.items():
+            point = {tag: float(np.quantile(v, share)) for tag, v in found.items()}
+            curves[edge + split].append((step, point, when))
+    return curves
+
+
+def _collect(
+    runs: Sequence[RunResult],
+) -> tuple[dict[Place, dict[str, list[float]]], dict[Place, list[float]]]:
+    """Return the finite values of all runs by tag, and the seconds each run took."""
+    found: dict[Place, dict[str, list[float]]] = {}
+    seconds: dict[Place, list[float]] = {}
+    for run in runs:
+        # A run that max_steps cut in an epoch and that went on has that epoch twice:
+        # the later one counts, and the run once.
+        own = {
+            (split, step): (values, line["wall_seconds"])
+            for line in run.evaluations
+            for split, step, values in events.keras_scalars(line)
+        }
+        for place, (values, wall_seconds) in own.items():
+            seconds.setdefault(place, []).append(wall_seconds)
+            by_tag = found.setdefault(place, {})
+            for tag, value in values.items():
+                if value is not None and math.isfinite(value):
+                    by_tag.setdefault(tag, []).append(value)
+    return found, seconds
+
+
+def describe(label: str, runs: Sequence[RunResult]) -> str:
+    """Return what the curves of a configuration are, in Markdown."""
+    begun = [run for run in runs if run.facts]
+    seeds = ", ".join(str(run.settings["seed"]) for run in begun)
+    band = "quartiles" if len(begun) >= QUARTILES_FROM else "minimum and maximum"
+    lines = [
+        f"**{label}**: the median of {len(begun)} runs (seeds {seeds}) at each step; "
+        f"`{LOW}` and `{HIGH}` are their {band}.",
+        "A value that isn't finite is left out, and a step for which fewer than half "
+        "of the runs have one.",
+    ]
+    if len(begun) < len(runs):
+        lines.append(f"{len(runs) - len(begun)} of {len(runs)} runs haven't begun.")
+    lines += [
+        f"- {run.name}: {run.status.replace('_', ' ')}"
+        for run in begun
+        if run.status != "done"
+    ]
+    return "\n\n".join(lines)
+
+
+def _publish(folder: Path, contents: dict[str, bytes]) -> None:
+    """Make `folder` hold these files, by path, in place of those its listing names."""
+    listing = folder / LISTING
+    listed: set[str] = set()
+    if listing.exists():
+        listed = set(json.loads(listing.read_text(encoding="utf-8"))["files"])
+    if not listed and not contents:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    # What is to be removed stays listed until it is: a kill here leaves no stray file.
+    files.write_json(listing, {"files": sorted({*listed, *contents, ASIDE})})
+    for name, data in contents.items():
+        path = folder / name
+        if path.exists() and path.read_bytes() == data:
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files.write_bytes(folder / ASIDE, data)
+        os.replace(folder / ASIDE, path)
+        files.sync_folder(path.parent)
+    for name in listed - set(contents):
+        path = folder / name
+        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # absent, or others' files are in it
+            for parent in path.relative_to(folder).parents:
+                if parent.name:
+                    (folder / parent).rmdir()
+    if contents:
+        files.write_json(listing, {"files": sorted(contents)})
+        return
+    listing.unlink()
+    with contextlib.suppress(OSError):  # others' files are in it
+        folder.rmdir()
