@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import functools
 import io
 import math
 import statistics
@@ -54,7 +55,7 @@ class RunResult:
     probes: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     """Quick looks at a fixed part of it, in order of steps."""
 
-    @property
+    @functools.cached_property
     def identity(self) -> dict[str, Any]:
         """The settings that tell configurations apart."""
         return run_config.identity(self.config)
