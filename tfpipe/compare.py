@@ -98,7 +98,7 @@ def work(config: CompareConfig) -> int:
     page.print_page(outcome, stages.declared)
     print()
     page.print_answer(document)
-    print("\nwritten:", *paths, sep="\n  ")
+    print("\nwritten:", *rendering.list_paths(paths), sep="\n  ")
     command = promise.tensorboard_command(config.run.runs_dir)
     print(f"curves side by side: {command}")
     return cli.EXIT_DIVERGED if any(codes) else cli.EXIT_OK

@@ -78,7 +78,7 @@ def work(config: ReportConfig) -> int:
     page.print_page(found, stages.declared)
     print()
     page.print_answer(document)
-    print("\nwritten:", *paths, sep="\n  ")
+    print("\nwritten:", *rendering.list_paths(paths), sep="\n  ")
     return cli.EXIT_OK
 
 

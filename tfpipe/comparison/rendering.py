@@ -78,6 +78,15 @@ def write_report(
     return [*(folder / name for name in texts), *figures]
 
 
+def list_paths(paths: Sequence[Path]) -> list[Path]:
+    """Return paths for people: of the figures their folder alone."""
+    return list(
+        dict.fromkeys(
+            path.parent if path.parent.name == FIGURES else path for path in paths
+        )
+    )
+
+
 def _other_curves(
     document: Document, configurations: Sequence[Configuration]
 ) -> Section:
