@@ -73,7 +73,7 @@ def test_labels_are_those_declared(write_run):
 
 def test_a_diverged_run_counts_with_the_majority_share(write_replicates):
     runs = write_replicates([0.6, 0.7], status="diverged")
-    assert analysis.final_accuracy(read(runs[0])) == MAJORITY
+    assert read(runs[0]).final_accuracy() == MAJORITY
     [configuration] = analyse(runs).configurations
     assert configuration.final.values == (MAJORITY,)
     assert configuration.best.values == (0.7,), "that model was kept"

@@ -4,13 +4,14 @@ from pathlib import Path
 import pytest
 
 from tfpipe.base import settings
-from tfpipe.comparison import declaration, study
+from tfpipe.comparison import declaration, planning
 from tfpipe.comparison.study import CompareConfig
 
 
 def plan(tmp_path, **values):
     values = {"replicates": 2, "runs_dir": str(tmp_path / "runs"), **values}
-    return study.plan_runs(settings.build_config(CompareConfig, values))
+    design = planning.design_study(settings.build_config(CompareConfig, values))
+    return list(planning.plan_study(design).runs)
 
 
 def write(tmp_path, reason="", **values):

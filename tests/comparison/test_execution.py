@@ -15,7 +15,7 @@ import pytest
 import rich.console
 
 from tfpipe.base import files, machine, settings, sharing
-from tfpipe.comparison import board, execution, forecast, page, results, study
+from tfpipe.comparison import board, execution, forecast, page, planning, results
 from tfpipe.comparison.forecast import Pace
 from tfpipe.comparison.study import CompareConfig
 from tfpipe.training import run_folder
@@ -28,7 +28,8 @@ needs_affinity = pytest.mark.skipif(
 
 
 def plan(**values):
-    return study.plan_runs(settings.build_config(CompareConfig, values))
+    design = planning.design_study(settings.build_config(CompareConfig, values))
+    return list(planning.plan_study(design).runs)
 
 
 # A trainer that does what a test says, in words of its own.

@@ -65,8 +65,12 @@ def rates_of(runs, optimizer):
 def test_a_study_without_a_search_is_its_runs(design, tmp_path):
     values = {**GIVEN, "replicates": 2, "runs_dir": str(tmp_path / "runs")}
     plan = planning.plan_study(design(**values))
-    config = settings.build_config(CompareConfig, values)
-    assert plan.runs == plan.compared == tuple(study.plan_runs(config))
+    configs = [
+        p.config
+        for p in study.plan_points(settings.build_config(CompareConfig, values))
+    ]
+    replicates = study.replicate(configs, range(2), vary_split=False)
+    assert plan.runs == plan.compared == tuple(replicates)
     assert (plan.is_whole, plan.lines, plan.tuning) == (True, (), ())
 
 

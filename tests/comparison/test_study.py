@@ -1,13 +1,14 @@
 import pytest
 
 from tfpipe.base import settings
-from tfpipe.comparison import study
+from tfpipe.comparison import planning, study
 from tfpipe.comparison.study import CompareConfig
 from tfpipe.training.config import RunConfig, identity, run_name
 
 
 def plan(**values):
-    return study.plan_runs(settings.build_config(CompareConfig, values))
+    design = planning.design_study(settings.build_config(CompareConfig, values))
+    return list(planning.plan_study(design).runs)
 
 
 def names(**values):

@@ -232,13 +232,6 @@ def _is_same(declared: dict[str, Any], row: dict[str, Any]) -> bool:
     return all(declared.get(name, value) == value for name, value in row.items())
 
 
-def final_accuracy(run: RunResult, metric: str = "val_accuracy") -> float:
-    """Return an accuracy at the end; a diverged run's is the majority share."""
-    if run.status == "diverged" or not run.evaluations:
-        return run.majority_share
-    return float(run.final.get(metric, math.nan))
-
-
 def best_accuracy(run: RunResult, metric: str = "val_accuracy") -> float:
     """Return an accuracy at the best epoch of validation; without any, the majority's.
 
@@ -304,7 +297,7 @@ def _configuration(label: str, runs: Sequence[RunResult]) -> Configuration:
     events = [escape_event(run) for run in ended]
     escaped = [was for _, was in events]
     leavers = [
-        final_accuracy(run) for run, was in zip(ended, escaped, strict=True) if was
+        run.final_accuracy() for run, was in zip(ended, escaped, strict=True) if was
     ]
     has_test = any("test_accuracy" in line for run in ended for line in run.evaluations)
     tested = [run for run in ended if not math.isnan(best_accuracy(run, TEST))]
@@ -315,10 +308,10 @@ def _configuration(label: str, runs: Sequence[RunResult]) -> Configuration:
         escaped=_rate(sum(escaped), len(ended)),
         escape=statistics.kaplan_meier([time for time, _ in events], escaped),
         targets=tuple(_target(ended, share) for share in stages.TARGETS),
-        final=spread([final_accuracy(run) for run in ended]),
+        final=spread([run.final_accuracy() for run in ended]),
         best=spread([best_accuracy(run) for run in ended]),
         final_escaped=spread(leavers) if leavers else None,
-        test_final=spread([final_accuracy(run, TEST) for run in tested])
+        test_final=spread([run.final_accuracy(TEST) for run in tested])
         if has_test
         else None,
         test_best=spread([best_accuracy(run, TEST) for run in tested])
@@ -403,8 +396,8 @@ def _comparisons(
         pairs, both, tests, corrected, strict=True
     ):
         events = [[escape_event(run) for run in each.ended] for each in (one, other)]
-        first = [final_accuracy(run) for run in one.ended]
-        second = [final_accuracy(run) for run in other.ended]
+        first = [run.final_accuracy() for run in one.ended]
+        second = [run.final_accuracy() for run in other.ended]
         seeds = [seed for seed, _ in differences]
         values = spread([d for _, d in differences])
         found.append(
@@ -440,7 +433,7 @@ def _pair(one: Configuration, other: Configuration) -> list[tuple[int, float]]:
 
 
 def _difference(one: RunResult, other: RunResult) -> float:
-    difference = final_accuracy(one) - final_accuracy(other)
+    difference = one.final_accuracy() - other.final_accuracy()
     if one.status == "diverged" and other.status != "diverged":
         return min(difference, 0.0)
     if other.status == "diverged" and one.status != "diverged":
@@ -450,7 +443,7 @@ def _difference(one: RunResult, other: RunResult) -> float:
 
 def _accuracies(configuration: Configuration, seeds: Sequence[int]) -> list[float]:
     return [
-        final_accuracy(run)
+        run.final_accuracy()
         for run in configuration.ended
         if run.settings["seed"] in seeds
     ]

@@ -26,7 +26,9 @@ def tuning(runs: Sequence[RunResult]) -> Section | None:
         [
             label,
             ", ".join(str(run.config.run.seed) for run in group),
-            format_spread(study_analysis.spread([run.score for run in ended])),
+            format_spread(
+                study_analysis.spread([run.final_accuracy() for run in ended])
+            ),
         ]
         for label, group in groups.items()
         for ended in [[run for run in group if run.status in study_analysis.ENDED]]

@@ -118,7 +118,7 @@ def _choose(
         for rate in rates:
             asked = {**configurations[name], "learning_rate": rate}
             ended = {
-                result.config.run.seed: result.score
+                result.config.run.seed: result.final_accuracy()
                 for result, identity in zip(found, identities, strict=True)
                 if result.status in FINISHED and identity == asked
             }

@@ -180,12 +180,13 @@ def _table_section(analysis: Analysis) -> Section | None:
         "final accuracy",
         "of those that left",
         "best accuracy",
+        "test at the end",
         "test at best",
         "train seconds",
     ]
     if not any(c.test_best for c in analysis.configurations):
-        columns.pop(6)
-        rows = [row[:6] + row[7:] for row in rows]
+        del columns[6:8]
+        rows = [row[:6] + row[8:] for row in rows]
     ended = [run for c in analysis.configurations for run in c.ended]
     caption = (
         "Validation accuracy, mean of the runs of each configuration and its 95 % "
@@ -232,6 +233,7 @@ def _row(configuration: Configuration) -> list[str]:
         format_spread(c.final),
         format_spread(c.final_escaped),
         format_spread(c.best),
+        format_spread(c.test_final),
         format_spread(c.test_best),
         f"{c.train_seconds.mean:,.0f}" if c.train_seconds.values else NOTHING,
     ]

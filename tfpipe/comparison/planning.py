@@ -218,7 +218,9 @@ def _has_ended(run: RunConfig, trained: Collection[RunConfig]) -> bool:
 
 
 def _mean_score(replicates: Sequence[RunConfig]) -> float:
-    return statistics.fmean(result.score for result in read_results(replicates))
+    return statistics.fmean(
+        result.final_accuracy() for result in read_results(replicates)
+    )
 
 
 def _describe_splits(design: Design) -> list[str]:

@@ -95,7 +95,7 @@ def _accuracy_by(run: RunResult, limit: float, is_probe: bool) -> float | None:
     """Return the accuracy a run had by a step, None where it wasn't looked at yet."""
     limit = math.floor(limit + EQUAL)
     if limit >= run.budget_steps and not is_probe:
-        return study_analysis.final_accuracy(run)
+        return run.final_accuracy()
     seen = [line["step"] for line in (*run.probes, *run.evaluations)]
     if run.status == "diverged" and limit > max(seen, default=0):
         return run.majority_share  # it diverged behind the last look at it

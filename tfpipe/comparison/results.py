@@ -132,16 +132,15 @@ class RunResult:
         """The evaluation of the highest validation accuracy, the first of equals."""
         return max(self.evaluations, key=lambda evaluation: evaluation["val_accuracy"])
 
-    @property
-    def score(self) -> float:
-        """What a run that has ended counts where rates are chosen, in [0, 1].
+    def final_accuracy(self, metric: str = "val_accuracy") -> float:
+        """Return what a run that has ended counts, in [0, 1].
 
-        It is the validation accuracy at its end; of one that diverged the majority
-        share, which is what its answers are worth.
+        It is the accuracy at its end; of one that diverged the majority share, which is
+        what its answers are worth.
         """
         if self.status == "diverged" or not self.evaluations:
             return self.majority_share
-        return float(self.final["val_accuracy"])
+        return float(self.final.get(metric, math.nan))
 
     def series(self, metric: str) -> tuple[list[float], list[float]]:
         """Return epochs and values of a metric, without what is missing or infinite.

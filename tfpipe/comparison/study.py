@@ -205,17 +205,6 @@ def replicate(
     ]
 
 
-def plan_runs(config: CompareConfig) -> list[RunConfig]:
-    """Return every run that a comparison starts with, replicate by replicate.
-
-    Raises:
-        ValueError: as `plan_points`.
-    """
-    study = config.study
-    configurations = [point.config for point in plan_points(config)]
-    return replicate(configurations, range(study.replicates), study.vary_split)
-
-
 def _refuse_unheeded(config: CompareConfig, changes: Sequence[Change]) -> None:
     """Refuse what a run of its own heeds and a comparison would override."""
     study, default = config.study, OptimizerConfig()
