@@ -59,3 +59,17 @@ def test_bad_input_is_one_line(words, message):
     assert errors.startswith("error: ")
     assert message in errors
     assert errors.count("\n") == 1
+
+
+RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results"
+
+
+@pytest.mark.parametrize(
+    "name", [p.parent.parent.name for p in RESULTS.glob("*/report/report.md")]
+)
+def test_committed_reports_are_what_their_runs_say(name, tmp_path):
+    """Pixels are the fonts' and matplotlib's; words and numbers are ours."""
+    assert report(RESULTS / name, f"--out={tmp_path}", "--pictures=0")[0] == 0
+    for file in ("report.md", "table.tex", "results.csv"):
+        committed = RESULTS / name / "report" / file
+        assert (tmp_path / file).read_bytes() == committed.read_bytes(), file
