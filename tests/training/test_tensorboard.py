@@ -1,5 +1,8 @@
 """What TensorBoard shows of runs: asked over HTTP on loopback."""
 
+import time
+
+import keras
 import pytest
 
 from tfpipe.training.config import RunConfig
@@ -65,6 +68,44 @@ def test_a_running_tensorboard_shows_curves_and_a_row_a_configuration(
         assert metrics["summary/best_val_accuracy"] == pytest.approx(sum(best) / 2)
         assert metrics["summary/diverged"] == 0
         assert 0 <= metrics["summary/reached_10_percent"] <= 1
+
+
+class Crash(keras.callbacks.Callback):
+    """Ends a run behind its last checkpoint, as a kill does."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.model.optimizer.iterations == 8:
+            raise RuntimeError("crashed")
+
+
+@pytest.mark.slow
+def test_a_running_tensorboard_shows_no_step_twice_when_a_run_goes_on(
+    records_dir, tmp_path, serve_tensorboard
+):
+    config = RunConfig.of(
+        records_dir=str(records_dir),
+        runs_dir=str(tmp_path / "runs"),
+        model="small_cnn",
+        image_size=16,
+        batch_size=8,
+        epochs=2,
+    )
+    with pytest.raises(RuntimeError, match="crashed"):
+        train(config, callbacks=[Crash()], say=lambda line: None)
+    with serve_tensorboard(tmp_path / "runs", num_runs=3) as ask:
+        [name] = [run for run in ask("scalars/tags") if run.endswith("/train")]
+
+        def steps():
+            points = ask(f"scalars/scalars?run={name}&tag=batch_loss")
+            return [step for _, step, _ in points]
+
+        assert steps() == list(range(1, 9))  # five stand, three are done again
+        train(config, say=lambda line: None)
+        for _ in range(50):
+            if steps()[-1] == 10:
+                break
+            time.sleep(0.2)
+        assert steps() == list(range(1, 11))
 
 
 def test_a_session_of_the_hparams_table(records_dir, tmp_path):
