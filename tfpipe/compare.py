@@ -89,6 +89,7 @@ def work(config: CompareConfig) -> int:
         runs_dir / rendering.REPORT_DIR,
         study=asked,
         records_dir=config.data.records_dir,
+        num_pictures=config.study.pictures,
     )
     stages = chosen.resolve(declared, outcome)
     configurations = analysis.group_runs(stages.compared, stages.declared)

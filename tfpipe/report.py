@@ -8,7 +8,8 @@ report.md, table.tex (the main tables for LaTeX), results.csv (every number, one
 the figures as PNG and PDF, and label_suspects.txt: keys of pictures whose label is
 likely wrong, for make_records --exclude.
 
-A run folder that is damaged is named and left out.
+Without --out, medians for TensorBoard go to aggregate/ beside the runs, too. A run
+folder that is damaged is named and left out.
 """
 
 import dataclasses
@@ -73,7 +74,7 @@ def work(config: ReportConfig) -> int:
     )
     stages = chosen.resolve(declared, found)
     groups = analysis.group_runs(stages.compared, stages.declared)
-    if aggregate.write_aggregates(groups, runs_dir):
+    if not config.out and aggregate.write_aggregates(groups, runs_dir):
         paths.append(runs_dir / aggregate.FOLDER)
     page.print_page(found, stages.declared)
     print()

@@ -344,3 +344,8 @@ def test_times_to_escape_are_compared(write_replicates):
     ]
     [comparison] = analyse(runs).comparisons
     assert comparison.escape_p == pytest.approx(2 / 20)
+
+
+def test_a_run_that_fell_back_is_not_improving(write_run):
+    run = read(write_run([0.5] * 4 + [0.6, 0.7, 0.8, 0.51], epochs=8))
+    assert not analysis.is_improving(run)

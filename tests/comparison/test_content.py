@@ -295,3 +295,18 @@ def test_replicates_whose_majority_differs_a_little(write_run):
     [table] = tables(build(runs), "Configurations")
     assert len(table.rows) == 1
     assert "The largest class is at most 0.5101 of 6,250" in table.caption
+
+
+def test_runs_of_other_seeds_than_declared_are_left_out(write_replicates):
+    """More seeds until p is small would be more tries."""
+    runs = [
+        *write_replicates(*[[0.6, 0.8]] * 8),
+        *write_replicates(*[[0.6, 0.7]] * 8, optimizer="sgd"),
+    ]
+    declared = declaration.declare([r for r in runs if r.run.seed < 2], "d" * 64)
+    entry = {"time": "now", "runs_begun_before": 0, "sha256": "0" * 64}
+    study = {**entry, "declared": declared, "changes": []}
+    document = build(runs, study)
+    line = "Left out: 12 runs of seeds that were not declared (2, 3, 4, 5, 6, 7)"
+    assert line in document.banners
+    assert not any("Shown to be worse" in str(s) for s in document.sections)

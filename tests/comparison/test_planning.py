@@ -3,7 +3,15 @@ import math
 import pytest
 
 from tfpipe.base import settings
-from tfpipe.comparison import chosen, declaration, planning, results, study
+from tfpipe.comparison import (
+    analysis,
+    chosen,
+    content,
+    declaration,
+    planning,
+    results,
+    study,
+)
 from tfpipe.comparison.study import CompareConfig
 from tfpipe.training.config import run_name
 
@@ -183,10 +191,10 @@ def test_what_is_fixed_stands_beside_a_search(design, train):
         "rmsprop 1e-4 batch_size=8",
     ]
     found = results.read_results(last.compared)
-    assert chosen.concrete_comparisons(declared, found) == [
-        ("sgd 0.3 batch_size=32", "adam 1e-3 batch_size=32"),
-        ("sgd 0.3 batch_size=32", "rmsprop 1e-4 batch_size=8"),
-        ("adam 1e-3 batch_size=32", "rmsprop 1e-4 batch_size=8"),
+    assert chosen.resolve(declared, found).declared["comparisons"] == [
+        ["sgd 0.3 batch_size=32", "adam 1e-3 batch_size=32"],
+        ["sgd 0.3 batch_size=32", "rmsprop 1e-4 batch_size=8"],
+        ["adam 1e-3 batch_size=32", "rmsprop 1e-4 batch_size=8"],
     ]
 
 
@@ -208,7 +216,10 @@ def test_replicates_of_other_splits_are_one_configuration(design, train):
     assert list(declared["configurations"]) == labels[:4]
     assert declared["split_seeds"] == [4, 5, 6]
     found = results.read_results(last.compared)
-    assert chosen.concrete_comparisons(declared, found)[0] == ("adam 1e-3", "sgd 1e-3")
+    groups = analysis.group_runs(found, chosen.resolve(declared, found).declared)
+    assert [(name, len(group)) for name, group in groups.items()] == [
+        (label, 3) for label in labels[:4]
+    ]
 
 
 def test_a_split_that_is_a_factor_tells_configurations_apart(design):
@@ -272,9 +283,15 @@ def test_the_rule_is_declared_and_not_what_follows_from_results(
         "6 replicates and 1 pair: the smallest p value they can give is 0.031"
     )
     found = results.read_results([*last.compared, *last.tuning])
-    assert chosen.concrete_comparisons(declared, found) == [("sgd 0.3", "adam 1e-3")]
-    without = results.read_results(last.compared)
-    assert chosen.concrete_comparisons(declared, without) == []
+    parts = chosen.resolve(declared, found)
+    assert parts.declared["comparisons"] == [["sgd 0.3", "adam 1e-3"]]
+    assert set(parts.declared["configurations"]) == {"sgd 0.3", "adam 1e-3"}
+    assert (len(parts.compared), len(parts.tuning)) == (12, len(last.tuning))
+    banners = content.build_document(found, first).banners
+    assert not any("have ended" in line for line in banners)
+    # Without the runs that chose, nothing is chosen.
+    without = chosen.resolve(declared, parts.compared).declared
+    assert without["comparisons"] == [["best of sgd", "best of adam"]]
 
 
 def test_choosing_and_comparing_on_the_same_runs_is_said(design):

@@ -289,6 +289,9 @@ def is_improving(run: RunResult) -> bool:
     """
     if stages_of(run)[-1:] != ["descent"]:
         return False
+    error = stages.standard_error(run.majority_share, run.num_validation)
+    if run.final["val_accuracy"] < run.best["val_accuracy"] - error:
+        return False  # it fell back
     return bool(run.best["step"] > IMPROVING_SHARE * run.budget_steps)
 
 

@@ -47,6 +47,27 @@ def tuning(runs: Sequence[RunResult]) -> Section | None:
     )
 
 
+def undeclared(runs: Sequence[RunResult]) -> Section | None:
+    """Return the runs of seeds that weren't declared, None without any."""
+    rows = [
+        [label, str(run.config.run.seed), *_end(run)]
+        for label, group in study_analysis.group_runs(runs).items()
+        for run in group
+    ]
+    if not rows:
+        return None
+    return Section(
+        "Runs that were not declared",
+        [Table(["configuration", "seed", "final accuracy", "status"], rows)],
+        is_appendix=True,
+    )
+
+
+def _end(run: RunResult) -> list[str]:
+    accuracy = f"{run.final['val_accuracy']:.4f}" if run.evaluations else NOTHING
+    return [accuracy, run.status.replace("_", " ")]
+
+
 def targets(analysis: Analysis) -> Section | None:
     """Return when runs came how far, on two clocks."""
     if not analysis.ranked:

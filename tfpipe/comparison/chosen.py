@@ -21,70 +21,58 @@ class Stages:
             where nothing was declared.
         compared: the runs that are compared.
         tuning: those that only chose rates; [] where nothing was tuned.
+        undeclared: those of other seeds: more of them would be more tries at a small p.
     """
 
     declared: dict[str, Any] | None
     compared: list[RunResult]
     tuning: list[RunResult]
+    undeclared: list[RunResult]
 
 
 def resolve(declared: dict[str, Any] | None, found: Sequence[RunResult]) -> Stages:
     """Return what is compared, and between which configurations.
 
-    A comparison whose rates aren't chosen yet keeps its name: it counts among those
-    that were declared.
+    "best of adam" gets the name of what the declared rule chooses by these results.
+    While its rate isn't chosen it keeps its own: it counts among those declared.
 
     Args:
         declared: what `declaration.declare` returned, None where nothing was.
-        found: the runs of the study.
-    """
-    if declared is None or "search" not in declared:
-        return Stages(declared, list(found), [])
-    # Seeds that neither choose nor compare came later: they are shown.
-    choosing = set(declared["search"]["seeds"]) - set(declared["seeds"])
-    pairs: list[Any] = list(concrete_comparisons(declared, found))
-    pairs += declared["comparisons"][len(pairs) :]
-    return Stages(
-        {**declared, "comparisons": pairs},
-        [run for run in found if run.config.run.seed not in choosing],
-        [run for run in found if run.config.run.seed in choosing],
-    )
-
-
-def concrete_comparisons(
-    declared: dict[str, Any], found: Sequence[RunResult]
-) -> list[tuple[str, str]]:
-    """Return which configurations the declared comparisons are between.
-
-    "best of adam" is what the declared rule chooses by these results.
-
-    Args:
-        declared: what `declare` returned.
         found: the runs of the study, those that rates were chosen by among them.
-
-    Returns:
-        Pairs of labels as `results.replicate_labels` of all of `found` has them. A
-        comparison is left out where one of the two isn't there or isn't chosen yet.
     """
-    labels = results.replicate_labels([result.config for result in found])
-    identities = [_identity(declared, result) for result in found]
-    seeds = declared["seeds"]
-    by_identity = [
-        (identity, label)
-        for result, identity, label in zip(found, identities, labels, strict=True)
-        if result.config.run.seed in seeds
-    ]
-    concrete = {
-        name: label
-        for name, chosen in _choose(declared, found, identities).items()
-        for identity, label in by_identity
-        if identity == chosen
-    }
-    return [
-        (concrete[one], concrete[other])
-        for one, other in declared["comparisons"]
-        if one in concrete and other in concrete
-    ]
+    if declared is None:
+        return Stages(None, list(found), [], [])
+    seeds = set(declared["seeds"])
+    choosing = set(declared.get("search", {}).get("seeds", ())) - seeds
+    compared = [run for run in found if run.config.run.seed in seeds]
+    if "search" in declared:
+        chosen = _choose(declared, found, [_identity(declared, run) for run in found])
+        labels = results.replicate_labels([run.config for run in compared])
+        names = {
+            name: label
+            for name, identity in chosen.items()
+            for run, label in zip(compared, labels, strict=True)
+            if _identity(declared, run) == identity
+        }
+        declared = {
+            **declared,
+            "configurations": {
+                names.get(name, name): identity for name, identity in chosen.items()
+            },
+            "comparisons": [
+                [names.get(name, name) for name in pair]
+                for pair in declared["comparisons"]
+            ],
+            "baseline_run": names.get(
+                declared["baseline_run"], declared["baseline_run"]
+            ),
+        }
+    return Stages(
+        declared,
+        compared,
+        [run for run in found if run.config.run.seed in choosing],
+        [run for run in found if run.config.run.seed not in choosing | seeds],
+    )
 
 
 def _identity(declared: dict[str, Any], result: RunResult) -> dict[str, Any]:

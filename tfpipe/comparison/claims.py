@@ -153,6 +153,8 @@ def _order_later(analysis: Analysis) -> Claim:
         )
     early = progression.standings_at(analysis, EPOCHS)
     late = progression.standings_at(analysis, epochs)
+    if not (early and late):
+        return Claim(question, "These runs cannot tell: lines of some are missing.")
     swapped = _swapped(early, late)
     line = f"{_order(early)} at epoch {EPOCHS}, {_order(late)} at epoch {epochs:g}"
     if not swapped:

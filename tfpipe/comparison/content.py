@@ -62,6 +62,7 @@ def build_document(
         _declared_section(study),
         _certificate_section(checks),
         appendix.tuning(parts.tuning),
+        appendix.undeclared(parts.undeclared),
         appendix.targets(analysis),
         appendix.runs(analysis),
         appendix.matrix(analysis),
@@ -69,7 +70,10 @@ def build_document(
     ]
     return Document(
         title=_title(analysis),
-        banners=_banners(analysis, checks, study),
+        banners=[
+            *_banners(analysis, checks, study),
+            *_undeclared_banners(parts.compared, parts.undeclared, parts.declared),
+        ],
         sections=[section for section in sections if section and section.parts],
     )
 
@@ -148,6 +152,33 @@ def _declaration_banners(study: dict[str, Any] | None) -> list[str]:
     other = [name for name in used if now and now[name] != used[name]]
     if other:
         lines.append(f"Drawn with other {' and '.join(other)} than were declared")
+    return lines
+
+
+def _undeclared_banners(
+    compared: Sequence[RunResult],
+    undeclared: Sequence[RunResult],
+    declared: dict[str, Any] | None,
+) -> list[str]:
+    """Return in what the runs aren't those that were declared."""
+    if declared is None:
+        return []
+    lines = []
+    if undeclared:
+        seeds = sorted({run.config.run.seed for run in undeclared})
+        lines.append(
+            f"Left out: {progression.count_runs(len(undeclared))} of seeds that were "
+            f"not declared ({', '.join(map(str, seeds))})"
+        )
+    epochs = sorted({run.config.run.epochs for run in compared} - {declared["epochs"]})
+    if epochs:
+        lines.append(
+            f"Trained for {', '.join(map(str, epochs))} epochs, declared were "
+            f"{declared['epochs']}"
+        )
+    fingerprints = {r.facts["dataset_fingerprint"] for r in compared if r.facts}
+    if fingerprints - {declared["dataset_fingerprint"]}:
+        lines.append("Trained on other records than were declared")
     return lines
 
 

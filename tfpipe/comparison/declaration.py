@@ -37,7 +37,7 @@ def declare(
 
     Where rates are searched, what is compared isn't known before: then it is the rule
     that is fixed, and "best of adam" stands for what it will choose; see
-    `chosen.concrete_comparisons`.
+    `chosen.resolve`.
 
     Args:
         runs: all of the study; of one that searches, `Design.candidates`.
@@ -209,4 +209,4 @@ def read_declaration(runs_dir: Path) -> dict[str, Any] | None:
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """Return the names of what two declarations say otherwise."""
-    return [name for name in now if now[name] != before.get(name)]
+    return [name for name in {**before, **now} if now.get(name) != before.get(name)]

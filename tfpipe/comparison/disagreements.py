@@ -7,6 +7,7 @@ answer says nothing of its picture.
 import dataclasses
 import functools
 import json
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -117,8 +118,11 @@ def read_answers(configuration: Configuration) -> Answers | None:
     for run in configuration.ended:
         path = _predictions(run)
         if path and path.is_file() and run.escape:
-            with np.load(path) as arrays:
-                found.append({name: arrays[name] for name in arrays.files})
+            try:
+                with np.load(path) as arrays:
+                    found.append({name: arrays[name] for name in arrays.files})
+            except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+                return None  # half a file; what it would have said is unknown
     ids = [arrays["source_id"] for arrays in found]
     if not found or any(not np.array_equal(ids[0], other) for other in ids):
         return None

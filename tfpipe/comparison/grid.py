@@ -24,6 +24,10 @@ NO_FACTORS = {
     "run_name": "each run is named by its settings",
     "runs_dir": "all runs stand in one folder",
     "overwrite": "give --overwrite for all runs",
+    "keep": "it changes no number; give --keep for all runs",
+    "checkpoint_minutes": "it changes no number; give --checkpoint_minutes",
+    "fetch": "it changes no number; give --fetch for all runs",
+    "cache": "it changes no number; give --cache for all runs",
 }
 """Settings that a single configuration can't have, and why."""
 

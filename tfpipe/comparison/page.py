@@ -35,7 +35,8 @@ def markdown_table(results: Sequence[RunResult]) -> str:
 def print_answer(document: Document) -> None:
     """Print what a report answers: its banners and its first section."""
     for line in document.banners:
-        print(f"! {line}")
+        if not line.startswith("Not comparable"):  # the table says so above
+            print(f"! {line}")
     for part in document.sections[0].parts:
         if isinstance(part, Text):
             print(part.words)

@@ -267,6 +267,13 @@ def _whole(record: RunRecord) -> RunRecord:
     """
     for name in NEEDED:
         record.facts[name]
+    lines, status = record.evaluations, record.status
+    if status["status"] in ("done", "stopped_early") and (
+        not lines or int(lines[-1]["epoch"]) < status["epoch"]
+    ):
+        raise ValueError(
+            f"metrics.jsonl ends before epoch {status['epoch']}, which it came to"
+        )
     for line in record.evaluations:
         for name in ("epoch", "step", "train_seconds", "eval_seconds", *QUANTITIES):
             line[name]

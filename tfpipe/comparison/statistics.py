@@ -166,8 +166,14 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def smallest_p(num_replicates: int, num_comparisons: int) -> float:
-    """Return the smallest corrected p value that a study can give."""
-    return min(1.0, num_comparisons * 2.0 ** (1 - num_replicates))
+    """Return the smallest corrected p value that a study can give.
+
+    Where signs are drawn, that is one of the draws: see `sign_flip_test`.
+    """
+    smallest = 2.0 ** (1 - num_replicates)
+    if 2**num_replicates > MOST_EXACT:
+        smallest = 1 / MOST_EXACT
+    return min(1.0, num_comparisons * smallest)
 
 
 def replicates_needed(num_comparisons: int, alpha: float) -> int:

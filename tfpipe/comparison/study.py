@@ -84,6 +84,12 @@ class StudyConfig(Group):
         "auto: one for each GPU, else one.",
         front=True,
     )
+    pictures: int = setting(
+        20,
+        "Pictures of each kind in the report: those that configurations disagree on, "
+        "those whose label is suspect; 0: none.",
+        minimum=0,
+    )
     dry_run: bool = setting(
         False, "Print the runs and their commands, and train nothing.", front=True
     )
@@ -166,7 +172,8 @@ def plan_points(config: CompareConfig) -> list[Point]:
     for name in names:
         if names.count(name) > 1:
             raise ValueError(
-                f"runs must have a folder each, got {name} twice; leave one out"
+                f"runs must have a folder each, got {name} twice; leave one out: "
+                "epochs, and what changes no number, are no part of a run's name"
             )
     return points
 
