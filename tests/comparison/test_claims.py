@@ -159,3 +159,20 @@ def test_other_studies_answer_none_of_them(write_run):
 
 def test_no_runs_answer_none():
     assert claims.answer_claims(analysis.analyse([])) == []
+
+
+def test_what_differs_in_more_than_its_rate_is_no_question_of_rates(write_run):
+    sgd = [
+        write_run([0.5, 0.5], optimizer="sgd", learning_rate=0.01),
+        write_run(
+            [0.6, 0.7],
+            optimizer="sgd",
+            learning_rate=0.1,
+            optimizer_args=("momentum=0.9",),
+        ),
+    ]
+    adam = [
+        write_run([0.6, 0.7], optimizer="adam", batch_size=8),
+        write_run([0.5, 0.5], optimizer="adam", learning_rate=1e-3),
+    ]
+    assert not any("rate" in question for question in ask([*sgd, *adam]))

@@ -310,3 +310,9 @@ def test_runs_of_other_seeds_than_declared_are_left_out(write_replicates):
     line = "Left out: 12 runs of seeds that were not declared (2, 3, 4, 5, 6, 7)"
     assert line in document.banners
     assert not any("Shown to be worse" in str(s) for s in document.sections)
+
+
+def test_seconds_of_a_shared_machine_are_branded(write_run):
+    runs = [write_run([0.6, 0.7]), write_run([0.6, 0.7], seed=1, facts={"workers": 2})]
+    line = "Seconds are those of a shared machine: 1 of 2 runs trained beside others"
+    assert line in build(runs).banners

@@ -218,6 +218,23 @@ def group_runs(
     return found
 
 
+def are_of_rates(points: Sequence[Configuration]) -> bool:
+    """Tell whether configurations differ in their learning rate and in nothing else."""
+    rows = {
+        json.dumps(
+            {
+                name: value
+                for name, value in c.runs[0].identity.items()
+                if name not in ("learning_rate", "split_seed")
+            },
+            sort_keys=True,
+        )
+        for c in points
+    }
+    rates = {c.runs[0].settings["learning_rate"] for c in points}
+    return len(rows) <= 1 and len(rates) == len(points)
+
+
 def resamples_split(results: Sequence[RunResult]) -> bool:
     """Tell whether the seed of the split grows with the seed of the run."""
     pairs = [(r.settings["split_seed"], r.settings["seed"]) for r in results]

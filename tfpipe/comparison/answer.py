@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 
 from tfpipe.comparison import statistics as study_statistics
-from tfpipe.comparison.analysis import Analysis, Comparison, Configuration
+from tfpipe.comparison.analysis import Analysis, Comparison, Configuration, are_of_rates
 from tfpipe.comparison.certificate import Check
 from tfpipe.comparison.results import format_number
 from tfpipe.training import stages
@@ -181,7 +181,7 @@ def _rates(analysis: Analysis) -> tuple[str, ...]:
             if c.runs[0].settings["optimizer"] == optimizer and c.ended
         ]
         rates = [c.runs[0].settings["learning_rate"] for c in points]
-        if len(set(rates)) < len(points) or not points:
+        if not points or not are_of_rates(points):
             continue  # something else differs, too: no curve over rates
         if len(points) == 1:
             lines.append(f"{optimizer}: one rate tried ({format_number(rates[0])}).")

@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Sequence
 
 from tfpipe.comparison import progression
-from tfpipe.comparison.analysis import Analysis, Configuration
+from tfpipe.comparison.analysis import Analysis, Configuration, are_of_rates
 from tfpipe.comparison.progression import Standing
 from tfpipe.comparison.results import format_number
 from tfpipe.training import stages
@@ -37,11 +37,12 @@ def answer_claims(analysis: Analysis) -> list[Claim]:
     found = []
     adam = by_optimizer.get("adam", [])
     # Where something else differs, too, it isn't the rate that makes a difference.
-    if len(adam) > 1 and len(set(map(_rate, adam))) == len(adam):
+    if len(adam) > 1 and are_of_rates(adam):
         found.append(_larger_rate(adam[-1]))
         found.append(_needs_rate(analysis, adam))
-    if by_optimizer.get("sgd"):
-        found.append(_sgd(by_optimizer["sgd"]))
+    sgd = by_optimizer.get("sgd", [])
+    if sgd and are_of_rates(sgd):
+        found.append(_sgd(sgd))
     if len(analysis.ranked) > 1:
         found.append(_order_later(analysis))
     return found

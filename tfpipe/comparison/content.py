@@ -115,6 +115,12 @@ def _banners(
     shortened = dict.fromkeys(words for run in ended for words in run.shortened)
     if shortened:
         lines.append(f"Less than a whole run: {'; '.join(shortened)}")
+    shared = sum(run.shared_machine > 0 for run in ended)
+    if shared:
+        lines.append(
+            f"Seconds are those of a shared machine: {shared} of "
+            f"{progression.count_runs(len(ended))} trained beside others"
+        )
     missing = _missing(analysis)
     if missing:
         lines.append(f"Not all runs have ended: {len(ended)} of {len(ended) + missing}")
