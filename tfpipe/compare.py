@@ -29,11 +29,9 @@ from tfpipe import cli
 from tfpipe.base import settings
 from tfpipe.comparison import (
     aggregate,
-    analysis,
-    chosen,
-    content,
     declaration,
     execution,
+    findings,
     page,
     planning,
     rendering,
@@ -79,26 +77,21 @@ def work(config: CompareConfig) -> int:
         raise
     if all(code == cli.EXIT_WRONG_INPUT for code in codes):
         return cli.EXIT_WRONG_INPUT
-    outcome = results.read_results(plan.compared)
-    outcome += results.read_results(plan.tuning, "tuning")
-    asked = declaration.read_declaration(runs_dir)
-    document = content.build_document(outcome, asked)
-    paths = rendering.write_report(
-        document,
-        outcome,
+    runs = results.read_results([*plan.compared, *plan.tuning])
+    found = findings.gather(runs, declaration.read_declaration(runs_dir))
+    report = rendering.write_report(
+        found,
         runs_dir / rendering.REPORT_DIR,
-        study=asked,
         records_dir=config.data.records_dir,
         num_pictures=config.study.pictures,
     )
-    stages = chosen.resolve(declared, outcome)
-    configurations = analysis.group_runs(stages.compared, stages.declared)
-    if aggregate.write_aggregates(configurations, runs_dir):
+    paths = report.paths
+    if aggregate.write_aggregates(found.groups, runs_dir):
         paths.append(runs_dir / aggregate.FOLDER)
     print()
-    page.print_page(outcome, stages.declared)
+    page.print_page(found.runs)
     print()
-    page.print_answer(document)
+    page.print_answer(report.document)
     print("\nwritten:", *rendering.list_paths(paths), sep="\n  ")
     command = promise.tensorboard_command(config.run.runs_dir)
     print(f"curves side by side: {command}")

@@ -19,10 +19,8 @@ from tfpipe import cli
 from tfpipe.base.settings import check_settings, setting
 from tfpipe.comparison import (
     aggregate,
-    analysis,
-    chosen,
-    content,
     declaration,
+    findings,
     page,
     rendering,
     results,
@@ -60,25 +58,22 @@ def work(config: ReportConfig) -> int:
     runs_dir = Path(config.runs_dir)
     study = declaration.read_declaration(runs_dir)
     damaged: list[str] = []
-    declared = content.last_declared(study)
-    found = results.read_folder(runs_dir, declared, damaged.append)
-    document = content.build_document(found, study)
-    document = dataclasses.replace(document, banners=[*damaged, *document.banners])
-    paths = rendering.write_report(
-        document,
+    declared = declaration.last_declared(study)
+    runs = results.read_folder(runs_dir, declared, damaged.append)
+    found = findings.gather(runs, study)
+    report = rendering.write_report(
         found,
         Path(config.out) if config.out else runs_dir / rendering.REPORT_DIR,
-        study=study,
         records_dir=config.records_dir,
         num_pictures=config.pictures,
+        damaged=damaged,
     )
-    stages = chosen.resolve(declared, found)
-    groups = analysis.group_runs(stages.compared, stages.declared)
-    if not config.out and aggregate.write_aggregates(groups, runs_dir):
+    paths = report.paths
+    if not config.out and aggregate.write_aggregates(found.groups, runs_dir):
         paths.append(runs_dir / aggregate.FOLDER)
-    page.print_page(found, stages.declared)
+    page.print_page(found.runs)
     print()
-    page.print_answer(document)
+    page.print_answer(report.document)
     print("\nwritten:", *rendering.list_paths(paths), sep="\n  ")
     return cli.EXIT_OK
 

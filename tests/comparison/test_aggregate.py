@@ -332,3 +332,10 @@ def test_a_running_tensorboard_shows_medians_and_takes_up_new_ones(
             time.sleep(0.5)
         last = np.array([values(run.name) for run in runs[3:]])
         assert values(one) == list(np.median(last, axis=0))
+
+
+def test_a_listing_that_was_cut_is_one_line(tmp_path):
+    (tmp_path / "aggregate").mkdir()
+    (tmp_path / "aggregate" / "aggregate.json").write_text("{")
+    with pytest.raises(ValueError, match="must be the listing that was written, got"):
+        aggregate.write_aggregates({}, tmp_path)

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from tfpipe.comparison import content, rendering, results
+from tfpipe.comparison import findings, rendering, results
 
 CHROME = next(
     filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None
@@ -74,8 +74,7 @@ def report(write_run, tmp_path):
         for name in ("rmsprop", "adam")
     ]
     found = results.read_results(runs)
-    document = content.build_document(found, None)
-    rendering.write_report(document, found, tmp_path / "report")
+    rendering.write_report(findings.gather(found, None), tmp_path / "report")
     return tmp_path / "report" / "report.html"
 
 

@@ -2,14 +2,14 @@
 
 import pytest
 
-from tfpipe.comparison import content, declaration, results
+from tfpipe.comparison import content, declaration, findings, results
 from tfpipe.comparison.document import Bullets, Command, Table, Text
 
 TIME = "2026-01-02T03:04:05+00:00"
 
 
 def build(runs, study=None):
-    return content.build_document(results.read_results(runs), study)
+    return content.build_document(findings.gather(results.read_results(runs), study))
 
 
 def study_of(runs, begun=0, changes=()):
@@ -206,7 +206,7 @@ def test_shortened_runs_are_said(write_run):
 
 
 def test_no_runs_at_all():
-    document = content.build_document([], None)
+    document = content.build_document(findings.gather([], None))
     assert document.title == "A study without runs"
     assert [s.title for s in document.sections] == [
         "Answer",

@@ -8,6 +8,7 @@ from tfpipe.comparison import (
     chosen,
     content,
     declaration,
+    findings,
     planning,
     results,
     study,
@@ -287,7 +288,7 @@ def test_the_rule_is_declared_and_not_what_follows_from_results(
     assert parts.declared["comparisons"] == [["sgd 0.3", "adam 1e-3"]]
     assert set(parts.declared["configurations"]) == {"sgd 0.3", "adam 1e-3"}
     assert (len(parts.compared), len(parts.tuning)) == (12, len(last.tuning))
-    banners = content.build_document(found, first).banners
+    banners = content.build_document(findings.gather(found, first)).banners
     assert not any("have ended" in line for line in banners)
     # Without the runs that chose, nothing is chosen.
     without = chosen.resolve(declared, parts.compared).declared

@@ -8,7 +8,7 @@ import pytest
 
 from tfpipe.comparison import (
     charts,
-    content,
+    findings,
     latex,
     markdown,
     plots,
@@ -182,8 +182,7 @@ def test_numbers_stand_flush_right():
 
 def write(runs, folder, **options):
     found = results.read_results(runs)
-    document = content.build_document(found, None)
-    return rendering.write_report(document, found, folder, **options)
+    return rendering.write_report(findings.gather(found, None), folder, **options).paths
 
 
 def test_a_report_is_written_whole_and_again_with_the_same_bytes(
@@ -239,8 +238,7 @@ def test_sixty_runs_older_ones_and_one_under_way_make_a_report(write_run, tmp_pa
         file.write('{"epoch": 4, "ste')
     found = results.read_folder(tmp_path / "runs")
     assert len(found) == 60
-    document = content.build_document(found, None)
-    rendering.write_report(document, found, tmp_path / "report")
+    rendering.write_report(findings.gather(found, None), tmp_path / "report")
     text = (tmp_path / "report" / "report.html").read_text()
     data = json.loads(re.search(r'id="curves">(.*?)</script>', text)[1])
     curves = data["panels"]["val_accuracy"]["curves"]

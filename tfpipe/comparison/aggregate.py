@@ -16,7 +16,7 @@ import json
 import math
 import os
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +40,7 @@ Point = tuple[int, dict[str, float], float]
 
 
 def write_aggregates(
-    configurations: dict[str, list[RunResult]], runs_dir: Path
+    configurations: Mapping[str, Sequence[RunResult]], runs_dir: Path
 ) -> list[Path]:
     """Write the medians and bands of configurations; remove those written before.
 
@@ -48,7 +48,7 @@ def write_aggregates(
     stands in TensorBoard itself.
 
     Args:
-        configurations: runs by label, as `analysis.group_runs` returns them.
+        configurations: runs by label.
         runs_dir: the folder of the runs.
 
     Returns:
@@ -174,7 +174,13 @@ def _publish(folder: Path, contents: dict[str, bytes]) -> None:
     listing = folder / LISTING
     listed: set[str] = set()
     if listing.exists():
-        listed = set(json.loads(listing.read_text(encoding="utf-8"))["files"])
+        try:
+            listed = set(json.loads(listing.read_text(encoding="utf-8"))["files"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{listing} must be the listing that was written, got {error}; remove "
+                f"{folder}, which is made anew"
+            ) from None
     if not listed and not contents:
         return
     folder.mkdir(parents=True, exist_ok=True)

@@ -4,12 +4,10 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from tfpipe.comparison import analysis as study_analysis
 from tfpipe.comparison import answer as study_answer
 from tfpipe.comparison import (
     appendix,
     certificate,
-    chosen,
     claims,
     declaration,
     progression,
@@ -35,23 +33,15 @@ from tfpipe.comparison.document import (
     Table,
     Text,
 )
+from tfpipe.comparison.findings import Findings
 from tfpipe.comparison.results import RunResult
 from tfpipe.training import stages
 
 
-def build_document(
-    results: Sequence[RunResult], study: dict[str, Any] | None
-) -> Document:
-    """Return the report of some runs.
-
-    Args:
-        results: all of them.
-        study: what `declaration.read_declaration` returned; None where nothing was
-            declared.
-    """
-    parts = chosen.resolve(last_declared(study), results)
-    analysis = study_analysis.analyse(parts.compared, parts.declared)
-    checks = certificate.certify(parts.compared, parts.declared)
+def build_document(found: Findings) -> Document:
+    """Return the report of a study."""
+    analysis, checks, study = found.analysis, found.checks, found.study
+    parts = found.stages
     answer = study_answer.find_answer(analysis, checks)
     sections = [
         _answer_section(answer),
@@ -76,14 +66,6 @@ def build_document(
         ],
         sections=[section for section in sections if section and section.parts],
     )
-
-
-def last_declared(study: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Return what a study.json asks now: its last change, if there is one."""
-    if study is None:
-        return None
-    declared: dict[str, Any] = (study["changes"] or [study])[-1]["declared"]
-    return declared
 
 
 def _title(analysis: Analysis) -> str:
@@ -150,7 +132,7 @@ def _declaration_banners(study: dict[str, Any] | None) -> list[str]:
             f"Declared otherwise after {_begun(late[-1])} had begun: see What was "
             "declared"
         )
-    now = last_declared(study)
+    now = declaration.last_declared(study)
     used = {
         "stages": dataclasses.asdict(stages.DEFAULT),
         "targets": list(stages.TARGETS),

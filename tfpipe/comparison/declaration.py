@@ -207,6 +207,14 @@ def read_declaration(runs_dir: Path) -> dict[str, Any] | None:
     return study
 
 
+def last_declared(study: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return what a study.json asks now: its last change, if there is one."""
+    if study is None:
+        return None
+    declared: dict[str, Any] = (study["changes"] or [study])[-1]["declared"]
+    return declared
+
+
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """Return the names of what two declarations say otherwise."""
     return [name for name in {**before, **now} if now.get(name) != before.get(name)]

@@ -1,14 +1,14 @@
 """Put a comparison's runs into the terminal, a line each."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import rich.box
 import rich.console
 import rich.table
 import rich.text
 
-from tfpipe.comparison import certificate, markdown
+from tfpipe.comparison import markdown
 from tfpipe.comparison import results as run_results
 from tfpipe.comparison.document import Bullets, Command, Document, Text
 from tfpipe.comparison.results import RunResult, format_number
@@ -35,8 +35,7 @@ def markdown_table(results: Sequence[RunResult]) -> str:
 def print_answer(document: Document) -> None:
     """Print what a report answers: its banners and its first section."""
     for line in document.banners:
-        if not line.startswith("Not comparable"):  # the table says so above
-            print(f"! {line}")
+        print(f"! {line}")
     for part in document.sections[0].parts:
         if isinstance(part, Text):
             print(part.words)
@@ -46,17 +45,14 @@ def print_answer(document: Document) -> None:
             print(f"    {part.line}")
 
 
-def print_page(
-    results: Sequence[RunResult], declared: dict[str, Any] | None = None
-) -> None:
-    """Print what must match and doesn't, the table, and under which conditions.
+def print_page(results: Sequence[RunResult]) -> None:
+    """Print a line a run, and under which conditions they were made.
 
     A terminal of at least 80 columns gets a drawn table, anything else the Markdown.
     """
     console = rich.console.Console()
     if not console.is_terminal or console.width < LEAST_WIDTH:
-        lines = certificate.brands(results, declared)
-        print("\n".join([*lines, markdown_table(results), *conditions(results)]))
+        print("\n".join([markdown_table(results), *conditions(results)]))
         return
     table = rich.table.Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in COLUMNS:
@@ -68,8 +64,6 @@ def print_page(
         )
     for result in results:
         table.add_row(*map(rich.text.Text, table_row(result)))
-    for line in certificate.brands(results, declared):
-        console.print(rich.text.Text(line, style="bold red"))
     console.print(table)
     for line in conditions(results):
         console.print(rich.text.Text(line))

@@ -3,11 +3,9 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from tfpipe.base import files
 from tfpipe.comparison import (
-    chosen,
     content,
     disagreements,
     html,
@@ -17,9 +15,9 @@ from tfpipe.comparison import (
     plots,
 )
 from tfpipe.comparison import results as run_results
-from tfpipe.comparison.analysis import Analysis, Configuration, analyse
+from tfpipe.comparison.analysis import Analysis, Configuration
 from tfpipe.comparison.document import Document, Figure, Part, Section, Text
-from tfpipe.comparison.results import RunResult
+from tfpipe.comparison.findings import Findings
 
 PAGE, REPORT, TABLE, NUMBERS = "report.html", "report.md", "table.tex", "results.csv"
 FIGURES = "figures"
@@ -29,16 +27,28 @@ NUM_PICTURES = 20
 """Of each kind, where no other number is asked for."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What was written.
+
+    Attributes:
+        document: what it says.
+        paths: its files.
+    """
+
+    document: Document
+    paths: list[Path]
+
+
 def write_report(
-    document: Document,
-    results: Sequence[RunResult],
+    found: Findings,
     folder: Path,
     *,
-    study: dict[str, Any] | None = None,
     records_dir: str = "",
     num_pictures: int = NUM_PICTURES,
-) -> list[Path]:
-    """Write the page, the Markdown, the tables and figures; return their paths.
+    damaged: Sequence[str] = (),
+) -> Report:
+    """Write the page, the Markdown, the tables and figures.
 
     Added to the document are curves that it doesn't show itself, how the study was
     made, and pictures to look at. The same run folders give the same bytes.
@@ -46,23 +56,23 @@ def write_report(
     word.
 
     Args:
-        document: what the report says.
-        results: what figures, methods, pictures and results.csv are made of.
+        found: of the study.
         folder: where to; made if absent.
-        study: study.json, None where there is none.
         records_dir: where pictures are taken from; "": the runs' own.
         num_pictures: at most so many of each kind are shown; 0: none.
+        damaged: a line for each run that could not be read.
     """
-    parts = chosen.resolve(content.last_declared(study), results)
-    analysis = analyse(parts.compared, parts.declared)
+    said = content.build_document(found)
+    said = dataclasses.replace(said, banners=[*damaged, *said.banners])
+    analysis, results = found.analysis, found.runs
     configurations = analysis.configurations
     folder.mkdir(parents=True, exist_ok=True)
     own = (run.settings["records_dir"] for run in results)
     source = Path(records_dir or next(own, ""))
-    found = disagreements.find(analysis, source, num_pictures)
-    curves = _other_curves(document, configurations)
-    added = [curves, methods.describe(analysis, study), found.section]
-    document = _with_sections(document, [section for section in added if section.parts])
+    pictures = disagreements.find(analysis, source, num_pictures)
+    curves = _other_curves(said, configurations)
+    added = [curves, methods.describe(analysis, found.study), pictures.section]
+    document = _with_sections(said, [section for section in added if section.parts])
     figures = plots.draw_comparison(configurations, folder / FIGURES)
     drawn = {path.stem: path.read_bytes() for path in figures if path.suffix == ".png"}
     document = _with_drawn(document, set(drawn))
@@ -71,11 +81,11 @@ def write_report(
         REPORT: markdown.page(_numbered(document, analysis), FIGURES),
         TABLE: latex.page(document),
         NUMBERS: run_results.to_csv(results),
-        disagreements.SUSPECTS: disagreements.suspects_text(found.suspects),
+        disagreements.SUSPECTS: disagreements.suspects_text(pictures.suspects),
     }
     for name, text in texts.items():
         files.write_bytes(folder / name, text.encode())
-    return [*(folder / name for name in texts), *figures]
+    return Report(said, [*(folder / name for name in texts), *figures])
 
 
 def list_paths(paths: Sequence[Path]) -> list[Path]:

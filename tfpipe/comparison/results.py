@@ -166,13 +166,10 @@ def num_workers(facts: dict[str, Any], name: str = "workers") -> int:
     return max(int(session.get(name, 1)) for session in sessions)
 
 
-def read_results(runs: Sequence[RunConfig], stage: str = "") -> list[RunResult]:
-    """Return what became of each run, in the order given.
-
-    Labels begin with the stage of the study, if one is named: "tuning: adam 1e-4".
-    """
+def read_results(runs: Sequence[RunConfig]) -> list[RunResult]:
+    """Return what became of each run, in the order given."""
     return [
-        _read(run, f"{stage}: {label}" if stage else label)
+        _read(run, label)
         for run, label in zip(runs, configuration_labels(runs), strict=True)
     ]
 
