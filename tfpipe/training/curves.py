@@ -44,23 +44,20 @@ def open_figure(
     import matplotlib.style
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    style = {
-        "font.size": 9,
-        "figure.constrained_layout.w_pad": 0.1,
-        "figure.constrained_layout.h_pad": 0.1,
-        "font.family": list(fonts or ["DejaVu Sans"]),
-    }
+    style = {"font.size": 9, "font.family": list(fonts or ["DejaVu Sans"])}
     with matplotlib.style.context(["default", style]):
-        figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
+        figure = Figure(figsize=(width, height), dpi=150)
         FigureCanvasAgg(figure)
         yield figure
+        # Laid out once: a figure with an engine of its own is drawn twice by each save.
+        ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1).execute(figure)
         images = []
         for path in paths:
             image, kind = io.BytesIO(), path.suffix.removeprefix(".")
             figure.savefig(image, format=kind, metadata=UNSTAMPED[kind])
             images.append(image.getvalue())
-            figure.set_layout_engine("none")  # it stands as it was laid out once
     for path, data in zip(paths, images, strict=True):
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write_bytes(path, data)
