@@ -124,10 +124,26 @@ def test_points_stand_at_the_seconds_that_runs_took(write_study):
     assert times == [1_700_000_000 + seconds for seconds in (93, 187, 282)]
 
 
-def test_a_step_needs_half_of_the_runs(write_study):
-    [folder] = write_study([[0.5, 0.6, 0.7, 0.8], [0.6, 0.8], [0.7], [0.4]])
+def test_a_step_needs_more_than_half_of_the_runs(write_study):
+    [folder] = write_study([[0.5, 0.6, 0.7], [0.6, 0.8, 0.9], [0.7, 0.7], [0.4]])
     found = points(folder / "validation", "epoch_accuracy")
     assert found == [(0, 0.55), (1, 0.7)]
+
+
+def test_a_run_that_diverged_counts_as_the_worst_from_its_end_on(write_run, tmp_path):
+    rows = ([0.5, 0.6, 0.7], [0.5, 0.8, 0.9], [0.5])
+    losses = ([0.6, 0.5, 0.4], [0.6, 0.4, 0.3], [0.6])
+    for seed, (row, loss) in enumerate(zip(rows, losses, strict=True)):
+        status = "done" if len(row) == 3 else "diverged"
+        write_run(row, seed=seed, status=status, val_loss=loss)
+    [folder] = rewrite(tmp_path / "runs")
+    accuracy = points(folder / "validation", "epoch_accuracy")
+    assert accuracy == [(0, 0.5), (1, 0.6), (2, 0.7)]
+    by_update = points(folder / "validation", "evaluation_loss_vs_iterations")
+    assert by_update == [(586, 0.6), (1172, 0.5), (1758, 0.4)]
+    # The worst run's accuracy isn't a number: the lower edge ends where it does.
+    assert len(points(folder / "low" / "validation", "epoch_accuracy")) == 1
+    assert len(points(folder / "high" / "validation", "epoch_accuracy")) == 3
 
 
 def test_a_value_that_is_not_finite_is_left_out(write_study):

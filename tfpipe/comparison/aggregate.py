@@ -19,8 +19,6 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from tfpipe.base import files
 from tfpipe.comparison.results import RunResult
 from tfpipe.training import config as run_config
@@ -32,6 +30,12 @@ ASIDE = f"next{files.ASIDE_SUFFIX}"
 QUARTILES_FROM = 6
 """Replicates from which on the band is the quartiles: of fewer they say little."""
 LOW, HIGH = "low", "high"
+# Of metrics, by how their tags end: `epoch_loss`, `evaluation_loss_vs_iterations`.
+WORST = {
+    pattern.format(name): worst
+    for pattern in ("_{}", "_{}_vs_iterations")
+    for name, worst in (("loss", math.inf), ("accuracy", -math.inf))
+}
 
 Place = tuple[str, int]
 """A folder (train, validation, test) and a step."""
@@ -116,21 +120,38 @@ def _curves(runs: Sequence[RunResult]) -> dict[str, list[Point]]:
     curves = collections.defaultdict(list)
     for (split, step), by_tag in sorted(values.items()):
         when = statistics.median(seconds[split, step])
-        found = {tag: v for tag, v in by_tag.items() if 2 * len(v) >= len(runs)}
-        if not found:
-            continue
+        found = {tag: v for tag, v in by_tag.items() if 2 * len(v) > len(runs)}
         for edge, share in quantiles.items():
-            point = {tag: float(np.quantile(v, share)) for tag, v in found.items()}
-            curves[edge + split].append((step, point, when))
+            point = {tag: _quantile(v, share) for tag, v in found.items()}
+            known = {tag: value for tag, value in point.items() if math.isfinite(value)}
+            if known:
+                curves[edge + split].append((step, known, when))
     return curves
+
+
+def _quantile(values: Sequence[float], share: float) -> float:
+    """Return a quantile by linear interpolation, as NumPy's of finite values.
+
+    It isn't finite where it lies at, or next to, a run that diverged.
+    """
+    ordered = sorted(values)
+    place = share * (len(ordered) - 1)
+    below, part = math.floor(place), place % 1
+    if part == 0:  # what lies above may be infinite
+        return ordered[below]
+    return ordered[below] * (1 - part) + ordered[below + 1] * part
 
 
 def _collect(
     runs: Sequence[RunResult],
 ) -> tuple[dict[Place, dict[str, list[float]]], dict[Place, list[float]]]:
-    """Return the finite values of all runs by tag, and the seconds each run took."""
+    """Return the values of all runs by tag, and the seconds each run took.
+
+    A run that diverged has the worst ones from its end on, as in the report's median.
+    """
     found: dict[Place, dict[str, list[float]]] = {}
     seconds: dict[Place, list[float]] = {}
+    diverged: list[dict[tuple[str, str], int]] = []
     for run in runs:
         # A run that max_steps cut in an epoch and that went on has that epoch twice:
         # the later one counts, and the run once.
@@ -139,12 +160,21 @@ def _collect(
             for line in run.evaluations
             for split, step, values in events.keras_scalars(line)
         }
-        for place, (values, wall_seconds) in own.items():
-            seconds.setdefault(place, []).append(wall_seconds)
-            by_tag = found.setdefault(place, {})
+        last: dict[tuple[str, str], int] = {}
+        for (split, step), (values, wall_seconds) in own.items():
+            seconds.setdefault((split, step), []).append(wall_seconds)
+            by_tag = found.setdefault((split, step), {})
             for tag, value in values.items():
                 if value is not None and math.isfinite(value):
                     by_tag.setdefault(tag, []).append(value)
+                    last[split, tag] = max(step, last.get((split, tag), step))
+        if run.status == "diverged":
+            diverged.append(last)
+    for (split, step), by_tag in found.items():
+        for tag, values_of in by_tag.items():
+            worst = next((w for end, w in WORST.items() if tag.endswith(end)), None)
+            ended = [last for last in diverged if last.get((split, tag), -1) < step]
+            values_of += [worst] * len(ended) if worst is not None else []
     return found, seconds
 
 
@@ -156,8 +186,9 @@ def describe(label: str, runs: Sequence[RunResult]) -> str:
     lines = [
         f"**{label}**: the median of {len(begun)} runs (seeds {seeds}) at each step; "
         f"`{LOW}` and `{HIGH}` are their {band}.",
-        "A value that isn't finite is left out, and a step for which fewer than half "
-        "of the runs have one.",
+        "A run that diverged counts with the worst values from its end on. Steps that "
+        "no more than half of the runs reached are left out, as are values that aren't "
+        "finite.",
     ]
     if len(begun) < len(runs):
         lines.append(f"{len(runs) - len(begun)} of {len(runs)} runs haven't begun.")
