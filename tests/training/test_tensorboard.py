@@ -4,7 +4,9 @@ import time
 
 import keras
 import pytest
+from tensorboard.plugins.hparams import metadata
 
+from tfpipe.training import hparams
 from tfpipe.training.config import RunConfig
 from tfpipe.training.run import train
 
@@ -110,7 +112,6 @@ def test_a_running_tensorboard_shows_no_step_twice_when_a_run_goes_on(
 
 def test_a_session_of_the_hparams_table(records_dir, tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-    from tensorboard.plugins.hparams import metadata
 
     config = RunConfig.of(
         records_dir=str(records_dir),
@@ -136,3 +137,16 @@ def test_a_session_of_the_hparams_table(records_dir, tmp_path):
     assert metadata.parse_session_end_info_plugin_data(content).status == 2  # failure
     [diverged] = events.Tensors("summary/diverged")
     assert diverged.tensor_proto.float_val[0] == 1
+
+
+def test_replicates_are_one_row_whichever_of_their_seeds_differ():
+    def group(**values):
+        facts = {"precision": "float32", "backend": "tensorflow", "began_seconds": 0.0}
+        config = RunConfig.of(**values)
+        _, start = hparams.start_summaries(config, facts | {"train_examples": 10})
+        content = start.value[0].metadata.plugin_data.content
+        return metadata.parse_session_start_info_plugin_data(content).group_name
+
+    assert group() == group(seed=1) == group(seed=1, split_seed=1)
+    others = [group(**one) for one in ({"optimizer": "adam"}, {"epochs": 9})]
+    assert len({group(), *others}) == 3

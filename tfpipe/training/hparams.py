@@ -1,7 +1,8 @@
 """A run's row in TensorBoard's HParams table.
 
-Runs that differ in their seed alone are sessions of one row, of which the table shows
-the mean. The protocol is TensorBoard's `plugins/hparams/plugin_data.proto`.
+Runs that differ in their seeds alone, the split's among them, are sessions of one row,
+of which the table shows the mean. The protocol is TensorBoard's
+`plugins/hparams/plugin_data.proto`.
 """
 
 import hashlib
@@ -109,8 +110,9 @@ def _summary(tag: str, **content: Any) -> Any:
 
 
 def trial_id(config: RunConfig) -> str:
-    """Return what runs of one configuration and one budget share, but for the seed."""
+    """Return what runs of one configuration and one budget share, but for the seeds."""
     values = {**run_config.identity(config), "epochs": config.run.epochs}
+    del values["split_seed"]
     text = json.dumps(values, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
