@@ -13,6 +13,7 @@ HEAVY = {
     "tfpipe.data.streaming.pipeline",
     "tfpipe.data.checks.tf_decode",
     "tfpipe.training.activity",
+    "tfpipe.training.bare_steps",
     "tfpipe.training.building",
     "tfpipe.training.derivatives",
     "tfpipe.training.determinism",

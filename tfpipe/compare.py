@@ -37,6 +37,7 @@ from tfpipe.comparison import (
     rendering,
     results,
     study,
+    trial,
 )
 from tfpipe.comparison.planning import Design, Plan
 from tfpipe.comparison.study import CompareConfig
@@ -57,7 +58,9 @@ def work(config: CompareConfig) -> int:
     )
     power = declaration.describe_power(declared)
     if config.study.dry_run:
-        print(execution.describe_plan(plan.runs, train_command, config.study.workers))
+        workers = config.study.workers
+        paces = trial.measure_paces(plan.runs, workers, print)
+        print(execution.describe_plan(plan.runs, train_command, workers, paces))
         rest = [] if plan.is_whole else ["what comes next follows from their results"]
         _print_lines([*plan.lines, *rest, *filter(None, [power])])
         return cli.EXIT_OK

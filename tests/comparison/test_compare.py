@@ -42,16 +42,23 @@ def test_nothing_heavy_is_imported():
 def test_a_dry_run_prints_commands_that_mean_the_runs(tmp_path, records_dir):
     runs_dir = tmp_path / "runs"
     flags = [f"--runs_dir={runs_dir}", f"--records_dir={records_dir}"]
-    code, output, _ = compare("--dry_run", "--image_size=64", *flags)
+    flags += ["--image_size=16", "--model=small_cnn"]
+    code, output, _ = compare("--dry_run", *flags)
     assert code == 0
-    lines = output.splitlines()
-    assert lines[6] == "run 4 of 4: adam-lr0.001-image_size64-s0: to train"
+    first, *lines = output.splitlines()
+    assert (
+        first == "no such run was trained yet: timing steps of small_cnn at 16 pixels"
+    )
+    name = "adam-lr0.001-image_size16-modelsmall_cnn-s0"
+    assert lines[6].startswith(f"run 4 of 4: {name}: to train, about ")
+    assert lines[8].startswith("left: 4 runs: about ")
     words = shlex.split(lines[7])
     assert words[1:3] == ["-m", "tfpipe.train"]
     assert cli.parse_flags(RunConfig, words[3:]) == RunConfig.of(
         optimizer="adam",
         learning_rate=1e-3,
-        image_size=64,
+        image_size=16,
+        model="small_cnn",
         early_stopping="off",
         runs_dir=str(runs_dir),
         records_dir=str(records_dir),

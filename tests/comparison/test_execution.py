@@ -32,6 +32,12 @@ def plan(**values):
     return list(planning.plan_study(design).runs)
 
 
+def describe(runs, command, workers="1"):
+    """What a dry run prints of a study where nothing is timed by a trial."""
+    paces = forecast.measure_paces(runs, int(workers))
+    return execution.describe_plan(runs, command, workers, paces)
+
+
 # A trainer that does what a test says, in words of its own.
 PRELUDE = """
 import json, os, signal, sys, time
@@ -105,7 +111,7 @@ def test_an_interrupt_lets_the_trainer_save_and_goes_on(tmp_path, fake_trainer):
 
 def test_the_plan_shows_state_and_command_of_each_run(write_run, fake_trainer):
     done = write_run([0.6] * 5)
-    text = execution.describe_plan([done, done.replace(seed=1)], fake_trainer)
+    text = describe([done, done.replace(seed=1)], fake_trainer)
     assert "run 1 of 2: rmsprop-lr0.0001-s0: done before, at epoch 5\n" in text
     assert "run 2 of 2: rmsprop-lr0.0001-s1: to train, about 7 min 55 s\n" in text
     assert len(re.findall(r"^    .*trainer\.py rmsprop", text, re.MULTILINE)) == 2
@@ -140,7 +146,7 @@ def test_the_plan_says_where_runs_go_on_and_how_long_they_take(write_run, fake_t
     folder.mkdir()
     (folder / "step-00000586.json").write_text("{}")
     runs = [done, half, done.replace(seed=2), done.replace(seed=3, image_size=64)]
-    text = execution.describe_plan(runs, fake_trainer)
+    text = describe(runs, fake_trainer)
     # 475 s are 5 epochs of one, 93 s the one epoch of the other.
     assert "-s1: goes on after step 586, about 6 min 16 s\n" in text
     assert "-s2: to train, about 7 min 50 s\n" in text
@@ -148,7 +154,7 @@ def test_the_plan_says_where_runs_go_on_and_how_long_they_take(write_run, fake_t
     last = text.splitlines()[-1]
     assert last == "left: 3 runs: about 14 min 06 s, and 1 of unknown length"
     # Runs that trained alone say nothing of those that share the machine.
-    last = execution.describe_plan(runs, fake_trainer, "2").splitlines()[-1]
+    last = describe(runs, fake_trainer, "2").splitlines()[-1]
     assert last == "left: 3 runs, 2 at a time: time is said after their first steps"
 
 
@@ -184,11 +190,9 @@ def test_runs_begin_replicate_by_replicate_the_longest_first():
 
 def test_a_damaged_run_that_is_started_again_says_no_pace(write_run, fake_trainer):
     run = write_run([0.6] * 5).replace(overwrite=True)
-    assert "to train, about 7 min 55 s\n" in execution.describe_plan(
-        [run], fake_trainer
-    )
+    assert "to train, about 7 min 55 s\n" in describe([run], fake_trainer)
     (run_folder.run_folder(run) / run_folder.STATUS).unlink()
-    assert "to train\n" in execution.describe_plan([run], fake_trainer)
+    assert "to train\n" in describe([run], fake_trainer)
 
 
 def test_a_study_ends_with_its_last_worker():
@@ -561,7 +565,7 @@ def test_a_worker_that_is_killed_and_goes_on_gives_the_numbers_of_one(
     killer.start()
     assert execution.train_runs(runs, command, "2") == [-9, 0]
     assert run_folder.read_run(folder).status["status"] == "interrupted"
-    assert "goes on after step" in execution.describe_plan(runs, command)
+    assert "goes on after step" in describe(runs, command)
     assert execution.train_runs(runs, command, "2") == [0, 0]
     assert [r.shared_machine for r in results.read_results(runs)] == [1, 1]
     for run, whole in zip(runs, runs_in("whole"), strict=True):

@@ -68,6 +68,11 @@ def count_workers(asked: str, num_runs: int) -> int:
     return max(1, min(wanted, num_runs))
 
 
+def runs_left(runs: Sequence[RunConfig]) -> list[RunConfig]:
+    """Return the runs that have something left to train."""
+    return [run for run in runs if not find_finished(run)]
+
+
 def _train_in_turn(
     runs: Sequence[RunConfig],
     finished: Sequence[RunRecord | None],
@@ -238,12 +243,18 @@ def _meaning(code: int) -> str:
 
 
 def describe_plan(
-    runs: Sequence[RunConfig], command: Command, workers: str = "1"
+    runs: Sequence[RunConfig],
+    command: Command,
+    workers: str,
+    paces: Sequence[forecast.Pace],
 ) -> str:
-    """Return each run's state and command, and how long those that are left take."""
+    """Return each run's state and command, and how long those that are left take.
+
+    Args:
+        runs, command, workers: as for `train_runs`.
+        paces: what is known.
+    """
     finished = [find_finished(run) for run in runs]
-    num_workers = count_workers(workers, finished.count(None))
-    paces = forecast.measure_paces(runs, num_workers)
     lines = []
     for number, (run, record) in enumerate(zip(runs, finished, strict=True), start=1):
         state = _ended(record) if record else _to_train(run, paces)
@@ -251,6 +262,7 @@ def describe_plan(
         lines.append(f"    {shlex.join(command(run))}")
     left = [r for r, record in zip(runs, finished, strict=True) if not record]
     if left:
+        num_workers = count_workers(workers, len(left))
         lines.append(forecast.describe_left(left, num_workers, paces))
     return "\n".join(lines)
 

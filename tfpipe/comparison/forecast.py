@@ -75,7 +75,7 @@ def expect_pace(run: RunConfig, paces: Sequence[Pace]) -> Pace | None:
 
     Those of the same optimizer count before others.
     """
-    alike = [pace for pace in paces if _work(pace.config) == _work(run)]
+    alike = [pace for pace in paces if work_of(pace.config) == work_of(run)]
     name = run.optimizer.optimizer
     same = [pace for pace in alike if pace.config.optimizer.optimizer == name]
     if not alike:
@@ -84,7 +84,8 @@ def expect_pace(run: RunConfig, paces: Sequence[Pace]) -> Pace | None:
     return dataclasses.replace(alike[0], step_seconds=seconds)
 
 
-def _work(run: RunConfig) -> list[Any]:
+def work_of(run: RunConfig) -> list[Any]:
+    """Return what makes a step, and an epoch, of a run as long as another's."""
     values = run_config.in_words(run)
     return [values[name] for name in WORK]
 

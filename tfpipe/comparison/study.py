@@ -91,7 +91,10 @@ class StudyConfig(Group):
         minimum=0,
     )
     dry_run: bool = setting(
-        False, "Print the runs and their commands, and train nothing.", front=True
+        False,
+        "Print the runs, their commands and how long they take, and train none of "
+        "them; where no run of the study tells the time, a few steps are timed.",
+        front=True,
     )
 
     def __post_init__(self) -> None:

@@ -1,7 +1,7 @@
 """Test learning rates: steps at growing rates with a model that is thrown away."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,10 @@ import numpy as np
 
 from tfpipe.base import files
 from tfpipe.base.progress import Progress
-from tfpipe.data.streaming.augment import Augmentation
-from tfpipe.data.streaming.pipeline import Batches
 from tfpipe.data.streaming.source import Source
 from tfpipe.training import (
+    bare_steps,
     building,
-    devices,
     range_config,
     rate_range,
     run_folder,
@@ -43,12 +41,7 @@ def find_rate(config: FindConfig, say: Callable[[str], None] = print) -> RateRan
         ValueError: for records, a run or a checkpoint that don't fit.
     """
     run = range_config.run_of(config)
-    source = Source(
-        run.data.records_dir,
-        fetch=run.data.fetch,
-        validation_split=run.data.validation_split,
-        split_seed=run.data.split_seed,
-    )
+    source = bare_steps.open_source(run)
     check_records(run, source.manifest)
     title = range_config.describe_start(config, run)
     say(f"range test of {title}")
@@ -128,18 +121,13 @@ def _step(
     """
     settings = config.range
     rates = np.geomspace(settings.min_rate, settings.max_rate, settings.steps)
-    batches = _batches(run, source, position)
+    batches = bare_steps.train_batches(run, source, position)
     losses: list[float] = []
     with Progress("range test", len(rates), "steps") as progress:
         for rate in (*rates, rates[-1]):
-            pictures, labels = next(batches)
+            batch = next(batches)
             model.optimizer.learning_rate = float(rate)
-            logs = model.train_on_batch(
-                *map(devices.as_input, (pictures, labels)),
-                class_weight=class_weights,
-                return_dict=True,
-            )
-            losses.append(float(logs["loss"]))
+            losses.append(bare_steps.take_step(model, batch, class_weights))
             progress.advance(note=f"rate {rate:.1e} loss {losses[-1]:.4f}")
             if _is_over(losses, len(rates)):
                 break
@@ -156,27 +144,6 @@ def _is_over(losses: list[float], steps: int) -> bool:
         return False
     start = float(np.mean(losses[:quiet]))
     return bool(rate_range.smooth(losses)[-1] > max(GROWN * start, start + 1))
-
-
-def _batches(
-    run: RunConfig, source: Source, position: Position
-) -> Iterator[tuple[Any, Any]]:
-    """Yield train batches from a position on, epoch after epoch."""
-    train_ids = source.split_ids("train", run.data.train_examples)
-    batches = Batches(
-        source,
-        image_size=run.data.image_size,
-        batch_size=run.data.batch_size,
-        resize=run.data.resize,
-        augmentation=Augmentation(kinds=run.data.augment, seed=run.run.seed),
-    )
-    epoch, step = position.epoch, position.epoch_step
-    while True:
-        with batches.loader.faults_by_name():
-            yield from batches.epoch_dataset(
-                train_ids, seed=run.run.seed, epoch=epoch, start_step=step
-            )
-        epoch, step = epoch + 1, 0
 
 
 def _state_of(optimizer: Any) -> list[Any]:
