@@ -152,6 +152,18 @@ def test_there_are_both_formats_and_no_figure_without_numbers(
     assert not (tmp_path / "none").exists()
 
 
+def test_figures_of_an_earlier_report_go_and_others_stay(
+    write_run, make_analysis, tmp_path
+):
+    folder = tmp_path / "figures"
+    folder.mkdir()
+    for name in ("test_accuracy.pdf", "test_accuracy.png", "mine.png"):
+        (folder / name).write_text("old")
+    configurations = make_analysis([write_run([0.6])]).configurations
+    paths = plots.draw_comparison(configurations, folder)
+    assert {*folder.iterdir()} == {*paths, folder / "mine.png"}
+
+
 ODD = ["$x_1$ <b> 猫狗", "_hidden"]
 DRAW = """
 import pickle, sys

@@ -124,13 +124,18 @@ def draw_comparison(
 ) -> list[Path]:
     """Write an overview and a figure a metric, as PNG and PDF; return their paths.
 
-    Without any evaluation there are none.
+    Without any evaluation there are none. Those of an earlier report that has curves
+    which this one lacks are removed.
 
     Args:
         configurations: of the study.
         folder: where to; made if absent.
     """
     panels = panels_of(configurations)
+    drawn = [OVERVIEW, *(panel.stem for panel in panels)] if panels else []
+    for stem in (OVERVIEW, *(panel.stem for panel in PANELS)):
+        for path in _paths(folder, stem) if stem not in drawn else ():
+            path.unlink(missing_ok=True)
     if not panels:
         return []
     paths = _paths(folder, OVERVIEW)
