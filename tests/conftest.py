@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from tfpipe.data.streaming import cache
+from tfpipe.training.config import RunConfig
 
 NUM_PICTURES = 52
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -78,6 +79,19 @@ def records_dir(image_dir, tmp_path_factory):
         )
     )
     return folder
+
+
+@pytest.fixture
+def small_run(records_dir, tmp_path):
+    """A run of two short epochs, a matter of seconds, for tests to change."""
+    return RunConfig.of(
+        records_dir=str(records_dir),
+        runs_dir=str(tmp_path / "runs"),
+        model="small_cnn",
+        image_size=16,
+        batch_size=8,
+        epochs=2,
+    )
 
 
 @contextlib.contextmanager

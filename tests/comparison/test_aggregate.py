@@ -280,17 +280,9 @@ def test_no_tensorflow_is_loaded():
 
 @pytest.mark.slow
 def test_a_running_tensorboard_shows_medians_and_takes_up_new_ones(
-    records_dir, tmp_path, serve_tensorboard
+    small_run, tmp_path, serve_tensorboard
 ):
-    config = RunConfig.of(
-        records_dir=str(records_dir),
-        runs_dir=str(tmp_path / "runs"),
-        model="small_cnn",
-        image_size=16,
-        batch_size=8,
-        epochs=2,
-        learning_rate=1e-3,
-    )
+    config = small_run.replace(learning_rate=1e-3)
     runs = [
         train(config.replace(optimizer=name, seed=seed), say=lambda line: None)
         for name in ("rmsprop", "adam")

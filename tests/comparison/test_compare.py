@@ -10,16 +10,21 @@ from tfpipe import cli
 from tfpipe.training.config import RunConfig
 
 
-def compare(*words):
-    """Run the binary as a person does; return its exit code, output and errors."""
+def run_python(*words, timeout=60):
+    """Run Python; return its exit code, output and errors."""
     result = subprocess.run(
-        [sys.executable, "-m", "tfpipe.compare", *words],
+        [sys.executable, *words],
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=timeout,
     )
     return result.returncode, result.stdout, result.stderr
+
+
+def compare(*words):
+    """Run the binary as a person does."""
+    return run_python("-m", "tfpipe.compare", *words)
 
 
 def test_help_opens_with_the_command_and_shows_the_study_first():
@@ -32,11 +37,8 @@ def test_help_opens_with_the_command_and_shows_the_study_first():
 
 def test_nothing_heavy_is_imported():
     heavy = "{'tensorflow', 'keras', 'matplotlib'} & set(sys.modules)"
-    code = f"import sys, tfpipe.compare; sys.exit(str({heavy} or ''))"
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False
-    )
-    assert result.stderr.strip() == ""
+    code = f"import sys, tfpipe.compare; print(*{heavy})"
+    assert run_python("-c", code) == (0, "\n", "")
 
 
 def test_a_dry_run_prints_commands_that_mean_the_runs(tmp_path, records_dir):
@@ -148,15 +150,9 @@ def test_exit_codes_say_what_became_of_the_runs(
 ):
     script = fake_trainer(RunConfig())[1]
     flags = [f"--optimizers={optimizers}", f"--runs_dir={tmp_path / 'runs'}"]
-    result = subprocess.run(
-        [sys.executable, "-c", HARNESS, script, str(tmp_path), *flags],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert (result.returncode, result.stderr) == (code, "")
-    assert word in result.stdout
+    found, output, errors = run_python("-c", HARNESS, script, str(tmp_path), *flags)
+    assert (found, errors) == (code, "")
+    assert word in output
     if code > 100:
         assert (tmp_path / optimizers.partition(",")[0]).read_text() == "saved"
         assert not (tmp_path / "lion").exists()
@@ -199,14 +195,7 @@ def search(tmp_path):
     def run(*words, most=99, folder="runs"):
         code = SEARCH.format(tests=str(Path(__file__).parent))
         flags = ["--optimizers=sgd,adam", f"--runs_dir={tmp_path / folder}", *words]
-        result = subprocess.run(
-            [sys.executable, "-c", code, str(most), *flags],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
-        return result.returncode, result.stdout, result.stderr
+        return run_python("-c", code, str(most), *flags, timeout=120)
 
     return run
 
@@ -276,30 +265,18 @@ def test_runs_without_a_result_leave_rates_unchosen(tmp_path, fake_trainer):
     script = fake_trainer(RunConfig())[1]
     flags = ["--optimizers=sgd", "--learning_rates=0.1,1", "--tune"]
     flags.append(f"--runs_dir={tmp_path / 'runs'}")
-    result = subprocess.run(
-        [sys.executable, "-c", HARNESS, script, str(tmp_path), *flags],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert (result.returncode, result.stderr) == (3, "")
-    assert "rates can't be chosen while runs are left without a result" in result.stdout
-    assert "| tuning: sgd 0.1 | " in result.stdout
+    found, output, errors = run_python("-c", HARNESS, script, str(tmp_path), *flags)
+    assert (found, errors) == (3, "")
+    assert "rates can't be chosen while runs are left without a result" in output
+    assert "| tuning: sgd 0.1 | " in output
 
 
 def test_several_workers_are_told_to_save_and_waited_for(tmp_path, fake_trainer):
     script = fake_trainer(RunConfig())[1]
     flags = ["--optimizers=adamax,lion", "--workers=2", "--train_examples=10"]
     flags += [f"--runs_dir={tmp_path / 'runs'}"]
-    result = subprocess.run(
-        [sys.executable, "-c", HARNESS, script, str(tmp_path), *flags],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert (result.returncode, result.stderr) == (143, "")
-    assert "2 runs at a time" in result.stdout
-    assert "stopped; the same command continues" in result.stdout
+    found, output, errors = run_python("-c", HARNESS, script, str(tmp_path), *flags)
+    assert (found, errors) == (143, "")
+    assert "2 runs at a time" in output
+    assert "stopped; the same command continues" in output
     assert (tmp_path / "adamax").read_text() == "saved"

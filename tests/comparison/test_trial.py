@@ -3,27 +3,15 @@
 import pytest
 
 from tfpipe.comparison import forecast, trial
-from tfpipe.training.config import RunConfig
 
 
-@pytest.fixture
-def run(records_dir, tmp_path):
-    return RunConfig.of(
-        records_dir=str(records_dir),
-        runs_dir=str(tmp_path / "runs"),
-        model="small_cnn",
-        image_size=16,
-        batch_size=8,
-        epochs=2,
-    )
-
-
-def test_each_work_is_timed_once_beside_as_many_as_would_train(run, tmp_path):
-    runs = [run, run.replace(seed=1), run.replace(batch_size=4), run.replace(epochs=4)]
+def test_each_work_is_timed_once_beside_as_many_as_would_train(small_run, tmp_path):
+    others = ({"seed": 1}, {"batch_size": 4}, {"epochs": 4})
+    runs = [small_run, *(small_run.replace(**change) for change in others)]
     said = []
     paces = trial.measure_paces(runs, "2", said.append)
     assert len(said) == len(paces) == 2
-    assert [pace.config for pace in paces] == [run, runs[2]]
+    assert [pace.config for pace in paces] == [small_run, runs[2]]
     assert paces[1].steps_per_epoch > paces[0].steps_per_epoch
     short, _, _, long = (forecast.expect_seconds(run, paces) for run in runs)
     assert 0 < 2 * short == pytest.approx(long)
@@ -37,8 +25,8 @@ def test_runs_whose_work_is_known_are_not_timed(write_run):
     assert (pace.config, said) == (done, [])
 
 
-def test_why_there_is_no_time_is_said_once(run):
-    runs = [run.replace(optimizer="math:sin", seed=seed) for seed in (0, 1)]
+def test_why_there_is_no_time_is_said_once(small_run):
+    runs = [small_run.replace(optimizer="math:sin", seed=seed) for seed in (0, 1)]
     said = []
     assert trial.measure_paces(runs, "1", said.append) == []
     assert len(said) == 2
@@ -46,8 +34,8 @@ def test_why_there_is_no_time_is_said_once(run):
     assert "math:sin" in said[1]
 
 
-def test_a_trial_that_takes_too_long_is_given_up(run, monkeypatch):
+def test_a_trial_that_takes_too_long_is_given_up(small_run, monkeypatch):
     monkeypatch.setattr(trial, "MOST_SECONDS", 0.1)
     said = []
-    assert trial.measure_paces([run], "1", said.append) == []
+    assert trial.measure_paces([small_run], "1", said.append) == []
     assert said[1] == "their time isn't known: the first steps took longer than 0 s"

@@ -10,7 +10,6 @@ import tensorflow as tf
 
 from tfpipe.base import files
 from tfpipe.training import derivatives, diagnostics, run_folder
-from tfpipe.training.config import RunConfig
 from tfpipe.training.derivatives import LossSurface, dot, extreme_eigenvalues
 from tfpipe.training.diagnostics import Diagnostics, noise_scale
 from tfpipe.training.run import train
@@ -192,21 +191,8 @@ def test_two_curvatures_are_no_saddle():
     assert describe_surface({}) == ""
 
 
-def small_run(records_dir, tmp_path, **values):
-    return RunConfig.of(
-        records_dir=str(records_dir),
-        runs_dir=str(tmp_path / "runs"),
-        model="small_cnn",
-        image_size=16,
-        batch_size=8,
-        epochs=1,
-        **values,
-    )
-
-
-def test_pictures_of_the_noise_are_mixed_as_batches_are(records_dir, tmp_path):
+def test_pictures_of_the_noise_are_mixed_as_batches_are(small_run):
     """In a split's own order classes take turns: its halves would be too alike."""
-    run = small_run(records_dir, tmp_path)
     seen = []
 
     class Watch(Diagnostics):
@@ -216,15 +202,15 @@ def test_pictures_of_the_noise_are_mixed_as_batches_are(records_dir, tmp_path):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(diagnostics, "Diagnostics", Watch)
-        train(run.replace(diagnostics="full"), say=lambda line: None)
+        train(small_run.replace(epochs=1, diagnostics="full"), say=lambda line: None)
     [labels] = seen
     assert len(labels) == 39
     turns = np.abs(np.diff(labels)).sum()
     assert turns < 30  # 38 where they take turns
 
 
-def test_a_run_that_goes_on_at_an_epochs_end_measures_the_same(records_dir, tmp_path):
-    run = small_run(records_dir, tmp_path, diagnostics="full")
+def test_a_run_that_goes_on_at_an_epochs_end_measures_the_same(small_run):
+    run = small_run.replace(epochs=1, diagnostics="full")
     whole = train(run, say=lambda line: None)
 
     class Stop(keras.callbacks.Callback):
@@ -247,8 +233,8 @@ def test_a_run_that_goes_on_at_an_epochs_end_measures_the_same(records_dir, tmp_
 @pytest.mark.parametrize(
     "kind", [pytest.param("full", marks=pytest.mark.slow), "hessian"]
 )
-def test_a_run_with_diagnostics_trains_as_one_without(records_dir, tmp_path, kind):
-    config = small_run(records_dir, tmp_path)
+def test_a_run_with_diagnostics_trains_as_one_without(small_run, kind):
+    config = small_run.replace(epochs=1)
     plain = train(config, say=lambda line: None)
     lines = []
     measured = train(config.replace(diagnostics=kind, run_name="m"), say=lines.append)

@@ -9,24 +9,14 @@ from tfpipe.base import files
 from tfpipe.data.conversion.config import ConvertConfig
 from tfpipe.data.conversion.convert import convert
 from tfpipe.training import moments, run_folder
-from tfpipe.training.config import RunConfig
 from tfpipe.training.run import train
 
 STEPS = 5
 
 
 @pytest.fixture
-def config(records_dir, tmp_path):
-    return RunConfig.of(
-        records_dir=str(records_dir),
-        runs_dir=str(tmp_path / "runs"),
-        model="small_cnn",
-        image_size=16,
-        batch_size=8,
-        epochs=2,
-        optimizer="adam",
-        learning_rate=1e-3,
-    )
+def config(small_run):
+    return small_run.replace(optimizer="adam", learning_rate=1e-3)
 
 
 def quiet(line):

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from tfpipe.training import range_test, rate_range
-from tfpipe.training.config import RunConfig
 from tfpipe.training.run import train
 
 
@@ -207,18 +206,9 @@ def digest(folder):
 
 
 @pytest.mark.parametrize("schedule", ["keras2_decay", "constant"])
-def test_from_a_run_it_leaves_the_run_as_it_was(records_dir, tmp_path, schedule):
+def test_from_a_run_it_leaves_the_run_as_it_was(small_run, tmp_path, schedule):
     run = train(
-        RunConfig.of(
-            records_dir=str(records_dir),
-            runs_dir=str(tmp_path / "runs"),
-            model="small_cnn",
-            image_size=16,
-            batch_size=8,
-            epochs=1,
-            optimizer="adam",
-            schedule=schedule,
-        ),
+        small_run.replace(epochs=1, optimizer="adam", schedule=schedule),
         say=lambda line: None,
     )
     before = digest(run.folder)

@@ -13,17 +13,9 @@ from tfpipe.training.run import train
 
 @pytest.mark.slow
 def test_a_running_tensorboard_shows_curves_and_a_row_a_configuration(
-    records_dir, tmp_path, serve_tensorboard
+    small_run, tmp_path, serve_tensorboard
 ):
-    config = RunConfig.of(
-        records_dir=str(records_dir),
-        runs_dir=str(tmp_path / "runs"),
-        model="small_cnn",
-        image_size=16,
-        batch_size=8,
-        epochs=2,
-        learning_rate=1e-3,
-    )
+    config = small_run.replace(learning_rate=1e-3)
     runs = [
         train(run, say=lambda line: None)
         for run in (config, config.replace(seed=1), config.replace(optimizer="adam"))
@@ -82,18 +74,10 @@ class Crash(keras.callbacks.Callback):
 
 @pytest.mark.slow
 def test_a_running_tensorboard_shows_no_step_twice_when_a_run_goes_on(
-    records_dir, tmp_path, serve_tensorboard
+    small_run, tmp_path, serve_tensorboard
 ):
-    config = RunConfig.of(
-        records_dir=str(records_dir),
-        runs_dir=str(tmp_path / "runs"),
-        model="small_cnn",
-        image_size=16,
-        batch_size=8,
-        epochs=2,
-    )
     with pytest.raises(RuntimeError, match="crashed"):
-        train(config, callbacks=[Crash()], say=lambda line: None)
+        train(small_run, callbacks=[Crash()], say=lambda line: None)
     with serve_tensorboard(tmp_path / "runs", num_runs=3) as ask:
         [name] = [run for run in ask("scalars/tags") if run.endswith("/train")]
 
@@ -102,7 +86,7 @@ def test_a_running_tensorboard_shows_no_step_twice_when_a_run_goes_on(
             return [step for _, step, _ in points]
 
         assert steps() == list(range(1, 9))  # five stand, three are done again
-        train(config, say=lambda line: None)
+        train(small_run, say=lambda line: None)
         for _ in range(50):
             if steps()[-1] == 10:
                 break
@@ -110,19 +94,10 @@ def test_a_running_tensorboard_shows_no_step_twice_when_a_run_goes_on(
         assert steps() == list(range(1, 11))
 
 
-def test_a_session_of_the_hparams_table(records_dir, tmp_path):
+def test_a_session_of_the_hparams_table(small_run):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    config = RunConfig.of(
-        records_dir=str(records_dir),
-        runs_dir=str(tmp_path / "runs"),
-        model="small_cnn",
-        image_size=16,
-        batch_size=8,
-        epochs=1,
-        optimizer="sgd",
-        learning_rate=1e30,
-    )
+    config = small_run.replace(epochs=1, optimizer="sgd", learning_rate=1e30)
     record = train(config, say=lambda line: None)
     assert record.status["status"] == "diverged"
     events = EventAccumulator(str(record.folder), size_guidance={"tensors": 0})
