@@ -61,12 +61,14 @@ def work(config: CompareConfig) -> int:
         workers = config.study.workers
         paces = trial.measure_paces(plan.runs, workers, print)
         print(execution.describe_plan(plan.runs, train_command, workers, paces))
-        rest = [] if plan.is_whole else ["what comes next follows from their results"]
+        rest = [] if plan.is_whole else [planning.describe_rest(design, plan)]
         _print_lines([*plan.lines, *rest, *filter(None, [power])])
         return cli.EXIT_OK
     _print_lines(filter(None, [power]))
     runs_dir = Path(config.run.runs_dir)
-    declaration.write_declaration(runs_dir, declared, plan.runs, config.study.reason)
+    # Runs that are compared later may be there already, too.
+    known = list(dict.fromkeys([*plan.runs, *design.candidates]))
+    declaration.write_declaration(runs_dir, declared, known, config.study.reason)
     try:
         plan, codes = _train(design, plan, config.study.workers)
     except KeyboardInterrupt:

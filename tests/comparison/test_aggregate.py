@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from tfpipe.comparison import aggregate, analysis, results
+from tfpipe.comparison import aggregate, configurations, results
 from tfpipe.training import events, run_folder
 from tfpipe.training.config import RunConfig
 from tfpipe.training.run import train
@@ -37,7 +37,7 @@ def rewrite(runs_dir):
     """Write the medians of all runs that there are; return their folders."""
     folders = sorted(filter(run_folder.is_run_folder, runs_dir.iterdir()))
     configs = [run_folder.read_run(folder).config for folder in folders]
-    groups = analysis.group_runs(results.read_results(configs))
+    groups = configurations.group_runs(results.read_results(configs))
     return aggregate.write_aggregates(groups, runs_dir)
 
 
@@ -175,7 +175,7 @@ def test_one_run_alone_has_no_median(write_study, tmp_path):
 def test_runs_that_never_began_are_said(write_run, tmp_path):
     configs = [write_run([0.5], seed=seed) for seed in (0, 1)]
     configs.append(configs[0].replace(seed=2))
-    groups = analysis.group_runs(results.read_results(configs))
+    groups = configurations.group_runs(results.read_results(configs))
     [folder] = aggregate.write_aggregates(groups, tmp_path / "runs")
     assert "the median of 2 runs (seeds 0, 1)" in text(folder)
     assert "1 of 3 runs haven't begun" in text(folder)

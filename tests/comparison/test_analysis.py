@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from tfpipe.comparison import analysis, declaration, results
+from tfpipe.comparison import analysis, configurations, declaration, results
 
 MAJORITY = 3188 / 6250  # 0.51008; a run has left its start above 0.5290
 HIGH, LOW = [0.6, 0.7, 0.8], [0.4899, 0.4899, 0.4899]
@@ -26,7 +26,7 @@ def test_a_configuration_is_all_runs_but_for_their_seed(write_run):
     runs = [
         write_run(HIGH, optimizer=o, seed=s) for s in (1, 0) for o in ("adam", "sgd")
     ]
-    groups = analysis.group_runs(results.read_results(runs))
+    groups = configurations.group_runs(results.read_results(runs))
     seeds = {name: [r.settings["seed"] for r in runs] for name, runs in groups.items()}
     assert seeds == {"adam 1e-4": [0, 1], "sgd 1e-4": [0, 1]}
 
@@ -76,7 +76,7 @@ def test_a_diverged_run_counts_with_the_majority_share(write_replicates):
     assert read(runs[0]).final_accuracy() == MAJORITY
     [configuration] = analyse(runs).configurations
     assert configuration.final.values == (MAJORITY,)
-    assert configuration.best.values == (0.7,), "that model was kept"
+    assert configuration.escaped_best.values == (0.7,), "that model was kept"
     assert configuration.stages == (("descent", "descent", "diverged"),)
     assert configuration.num_improving == 0
     assert configuration.train_seconds.values == ()
@@ -86,7 +86,7 @@ def test_a_diverged_run_without_an_evaluation_counts_too(write_run):
     runs = [write_run(HIGH), write_run([], seed=1, status="diverged")]
     [configuration] = analyse(runs).configurations
     assert configuration.final.values == (0.8, MAJORITY)
-    assert configuration.best.values == (0.8, MAJORITY)
+    assert configuration.escaped_best.values == (0.8,)
     assert configuration.stages[1] == ("diverged",)
 
 
@@ -134,7 +134,7 @@ def test_escapes_are_counted_and_timed(write_replicates):
     assert configuration.escape.times == [586, 1172]
     assert configuration.escape.shares == [0.75, 0.5]
     assert configuration.escape.median == 1172
-    assert configuration.final_escaped.values == (0.8, 0.7)
+    assert configuration.escaped_final.values == (0.8, 0.7)
 
 
 def test_runs_that_diverged_do_not_make_the_others_look_faster(write_run):
@@ -166,8 +166,11 @@ def test_targets_with_misses_censored(write_replicates):
     assert (most.num_reached, most.median_steps) == (0, math.inf)
 
 
-def test_a_run_that_was_watched_for_less_is_censored_there(write_replicates):
-    """Stopped at 586: of the two that were watched on, one reached it by 1172."""
+def test_a_run_that_stopped_early_never_left(write_replicates):
+    """One of three left, by 1172; that it was watched no longer is no excuse.
+
+    Censored at its end, it would leave one of two, and a median step.
+    """
     runs = write_replicates([0.5], status="stopped_early")
     runs += [
         run
@@ -175,7 +178,9 @@ def test_a_run_that_was_watched_for_less_is_censored_there(write_replicates):
         for run in write_replicates(curve, seed=seed)
     ]
     [configuration] = analyse(runs).configurations
-    assert configuration.escape.shares == [0.5]
+    assert configuration.escape.shares == pytest.approx([2 / 3])
+    assert configuration.escape.median == math.inf
+    assert configuration.targets[0].median_steps == math.inf
 
 
 def test_the_best_epoch_of_a_run_that_wavers_is_no_improvement(write_run):
@@ -183,19 +188,21 @@ def test_the_best_epoch_of_a_run_that_wavers_is_no_improvement(write_run):
     flat = write_run([0.8, 0.8, 0.8, 0.8, 0.801], seed=1)
     early = write_run([0.6, 0.8, 0.7, 0.7, 0.7], seed=2)
     chance = write_run([0.51, 0.5101, 0.5102, 0.5103, 0.5104], seed=3)
-    found = [analysis.is_improving(read(r)) for r in (rising, flat, early, chance)]
+    found = [
+        configurations.is_improving(read(r)) for r in (rising, flat, early, chance)
+    ]
     assert found == [True, False, False, False]
 
 
 def test_a_run_that_stopped_early_was_not_cut_by_its_budget(write_run):
     run = write_run([0.6, 0.7], status="stopped_early", epochs=20)
-    assert not analysis.is_improving(read(run))
+    assert not configurations.is_improving(read(run))
 
 
 def test_max_steps_are_the_budget(write_run):
     run = read(write_run([0.6, 0.7, 0.8], epochs=20, max_steps=3 * 586))
     assert run.budget_steps == 1758
-    assert analysis.is_improving(run)
+    assert configurations.is_improving(run)
 
 
 def test_test_accuracy_is_that_of_the_best_epoch_of_validation(write_run):
@@ -205,10 +212,10 @@ def test_test_accuracy_is_that_of_the_best_epoch_of_validation(write_run):
         write_run([], seed=1, status="diverged"),
     ]
     [configuration] = analyse(runs).configurations
-    assert configuration.test_best.values == (0.71, MAJORITY)
-    assert configuration.test_final.values == (0.69, MAJORITY)
+    assert configuration.escaped_test_best.values == (0.71,)
+    assert configuration.escaped_test_final.values == (0.69,)
     [without] = analyse(runs[1:]).configurations
-    assert without.test_best is None
+    assert without.escaped_test_best is None
 
 
 def test_chance_is_one_class_of_many(write_run):
@@ -218,6 +225,17 @@ def test_chance_is_one_class_of_many(write_run):
     # 0.4 + 3 sqrt(0.4 0.6 / 100)
     assert run.threshold == pytest.approx(0.546969)
     assert run.start_loss == math.log(4), "a folder without a look at the start"
+
+
+def test_what_diverged_ranks_behind_what_answers_the_smaller_class(write_run):
+    runs = [
+        write_run([], optimizer="sgd", status="diverged"),
+        write_run([0.4899] * 2, optimizer="adam"),
+        write_run([0.6, 0.6], optimizer="lion", status="diverged"),
+        write_run([0.53, 0.53], optimizer="rmsprop"),
+    ]
+    labels = [c.label.split()[0] for c in analyse(runs).ranked]
+    assert labels == ["rmsprop", "adam", "sgd", "lion"]
 
 
 # Comparisons
@@ -348,4 +366,24 @@ def test_times_to_escape_are_compared(write_replicates):
 
 def test_a_run_that_fell_back_is_not_improving(write_run):
     run = read(write_run([0.5] * 4 + [0.6, 0.7, 0.8, 0.51], epochs=8))
-    assert not analysis.is_improving(run)
+    assert not configurations.is_improving(run)
+
+
+def test_pairs_that_were_not_declared_decide_nothing(write_replicates):
+    runs = study(write_replicates, adam=[0.8] * 8, sgd=[0.7] * 8, lion=[0.6] * 8)
+    declared = declaration.declare(runs, "d" * 64, "adam 1e-4")
+    found = analyse(runs, declared)
+    assert [c.other for c in found.comparisons] == ["sgd 1e-4", "lion 1e-4"]
+    [other] = found.others
+    assert (other.one, other.other) == ("sgd 1e-4", "lion 1e-4")
+    assert other.p == pytest.approx(2 / 256)
+    assert math.isnan(other.corrected_p)
+    assert not other.is_distinguishable
+
+
+def test_one_stray_run_leaves_declared_replicates_together(write_run):
+    runs = [write_run(HIGH, seed=seed, split_seed=seed) for seed in range(3)]
+    declared = {**declaration.declare(runs, "d" * 64), "split_seeds": [0, 1, 2]}
+    stray = write_run(HIGH, seed=2, split_seed=0)
+    [configuration] = analyse([*runs, stray], declared).configurations
+    assert [run.settings["seed"] for run in configuration.ended] == [0, 1, 2]

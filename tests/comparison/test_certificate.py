@@ -2,13 +2,23 @@
 
 import pytest
 
-from tfpipe.comparison import certificate, declaration, results
+from tfpipe.comparison import certificate, content, declaration, findings, results
 
 MACHINE = {"cpu": "A CPU", "cores": 2}
 
 
 def brands(runs, declared=None):
-    return certificate.brands(results.read_results(runs), declared)
+    """The banners of a report that say what makes its runs no comparison."""
+    study = declared and {
+        "runs_begun_before": 0,
+        "time": "2026-01-02T03:04:05+00:00",
+        "sha256": declaration.digest(declared),
+        "declared": declared,
+        "changes": [],
+    }
+    found = findings.gather(results.read_results(runs), study)
+    lines = content.build_document(found).banners
+    return [line for line in lines if line.startswith("Not comparable")]
 
 
 def check(runs, name, declared=None):
@@ -73,7 +83,7 @@ def test_what_must_match_and_does_not_is_named(write_run, change, message):
 
     lines = brands([write(), write(optimizer="adam", **change)])
     assert [line for line in lines if message in line]
-    assert all(line.startswith("not comparable: runs differ in ") for line in lines)
+    assert all(line.startswith("Not comparable: runs differ in ") for line in lines)
 
 
 def test_a_run_that_went_on_elsewhere_is_branded(write_run):
@@ -82,7 +92,7 @@ def test_a_run_that_went_on_elsewhere_is_branded(write_run):
     facts = {"device": "CPU", "sessions": [{**there, "device": "CPU"}]}
     runs.append(write_run([0.6], optimizer="adam", facts=facts))
     assert brands(runs) == [
-        "not comparable: runs differ in machine (A CPU with 2 cores: rmsprop 1e-4; "
+        "Not comparable: runs differ in machine (A CPU with 2 cores: rmsprop 1e-4; "
         "A CPU with 2 cores, then B with 8 cores: adam 1e-4)"
     ]
 
@@ -94,7 +104,7 @@ def test_runs_of_other_lengths_are_named_unless_they_broke_off(write_run):
         write_run([0.6], optimizer="sgd", status="diverged"),
     ]
     assert brands(runs) == [
-        "not comparable: runs differ in epochs trained (2: rmsprop 1e-4; 3: adam 1e-4)"
+        "Not comparable: runs differ in epochs trained (2: rmsprop 1e-4; 3: adam 1e-4)"
     ]
 
 
@@ -127,7 +137,7 @@ def test_orders_are_compared_wherever_two_runs_share_an_epoch(write_run):
         for optimizer, epochs in orders.items()
     ]
     assert brands(runs) == [
-        "not comparable: runs differ in order of pictures in epoch 2 "
+        "Not comparable: runs differ in order of pictures in epoch 2 "
         "(bbbbbbbbbbbb: adam 1e-4; cccccccccccc: sgd 1e-4)"
     ]
 

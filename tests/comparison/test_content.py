@@ -52,7 +52,6 @@ def test_the_answer_comes_first(notebook_runs):
     assert first.parts[0].words.startswith("Train with rmsprop 1e-4: ")
     assert document.title == "rmsprop 1e-4, adam 1e-4, sgd 1e-4, adam 1e-3"
     assert [s.title for s in document.sections if s.is_appendix] == [
-        "Time to targets",
         "Every run",
         "Every pair",
         "Other thresholds of the stages",
@@ -88,12 +87,18 @@ def test_the_main_table(notebook_runs):
         "configuration": "adam 1e-4",
         "left its start": "1/1 (0.03 to 1.00)",
         "median step": "1,758",
-        "final accuracy": "0.6858",
-        "of those that left": "0.6858",
-        "best accuracy": "0.6858",
+        "final of those": "0.6858",
+        "best of those": "0.6858",
+        "final of all": "0.6858",
         "train seconds": "460",
     }
-    assert table.rows[3][1:4] == ["0/1 (0.00 to 0.98)", "not reached", "0.4899"]
+    assert table.rows[3][1:6] == [
+        "0/1 (0.00 to 0.98)",
+        "not reached",
+        "-",
+        "-",
+        "0.4899",
+    ]
     # Wilson's interval of 3,188 of 6,250.
     assert "0.5101 of 6,250 validation pictures; " in table.caption
     assert "known to 0.4977 to 0.5225 (Wilson, 95 %)" in table.caption
@@ -108,7 +113,7 @@ def test_test_accuracy_stands_beside_validation(write_run):
     run = write_run([0.6, 0.7], each={"test_accuracy": [0.61, 0.69]})
     [table] = tables(build([run]), "Configurations")
     row = dict(zip(table.columns, table.rows[0], strict=True))
-    assert (row["best accuracy"], row["test at best"]) == ("0.7000", "0.6900")
+    assert (row["best of those"], row["test at best"]) == ("0.7000", "0.6900")
 
 
 # Banners
@@ -307,7 +312,10 @@ def test_runs_of_other_seeds_than_declared_are_left_out(write_replicates):
     entry = {"time": "now", "runs_begun_before": 0, "sha256": "0" * 64}
     study = {**entry, "declared": declared, "changes": []}
     document = build(runs, study)
-    line = "Left out: 12 runs of seeds that were not declared (2, 3, 4, 5, 6, 7)"
+    line = (
+        "Left out: 12 runs of configurations or seeds that were not declared, listed "
+        "below"
+    )
     assert line in document.banners
     assert not any("Shown to be worse" in str(s) for s in document.sections)
 
@@ -316,3 +324,17 @@ def test_seconds_of_a_shared_machine_are_branded(write_run):
     runs = [write_run([0.6, 0.7]), write_run([0.6, 0.7], seed=1, facts={"workers": 2})]
     line = "Seconds are those of a shared machine: 1 of 2 runs trained beside others"
     assert line in build(runs).banners
+
+
+def test_a_configuration_that_was_not_declared_is_no_answer(write_replicates):
+    """It is better than all, and a hundred more like it would have one that is."""
+    asked = write_replicates([0.6, 0.7], [0.6, 0.7])
+    declared = declaration.declare(asked, "d" * 64)
+    study = {"time": TIME, "runs_begun_before": 0, "sha256": "0" * 64}
+    study |= {"declared": declared, "changes": []}
+    stray = write_replicates([0.9, 0.99], optimizer="lion")
+    document = build([*asked, *stray], study)
+    assert document.sections[0].parts[0].words.startswith("Train with rmsprop 1e-4: ")
+    assert any(line.startswith("Left out: 1 run of ") for line in document.banners)
+    [table] = tables(document, "Runs that were not declared")
+    assert [row[:2] for row in table.rows] == [["lion 1e-4", "0"]]

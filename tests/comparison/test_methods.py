@@ -1,13 +1,12 @@
 import re
 
-from tfpipe.comparison import analysis, declaration, methods, results
+from tfpipe.comparison import declaration, findings, methods, results
 
 
 def words_of(runs, study=None):
     """Return all of the section's text."""
     found = results.read_results(runs)
-    declared = (study["changes"] or [study])[-1]["declared"] if study else None
-    section = methods.describe(analysis.analyse(found, declared), study)
+    section = methods.describe(findings.gather(found, study))
     first, heading, optimizers, last = section.parts
     return first.words, heading.words, list(optimizers.lines), last.words
 
@@ -93,6 +92,6 @@ def test_when_it_was_declared_is_said(write_run, tmp_path):
 
 def test_without_a_run_there_is_a_word(write_run):
     run = write_run([0.6]).replace(seed=9)
-    found = analysis.analyse(results.read_results([run]))
-    [text] = methods.describe(found, None).parts
+    found = findings.gather(results.read_results([run]), None)
+    [text] = methods.describe(found).parts
     assert text.words == "No run has begun."

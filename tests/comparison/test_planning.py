@@ -4,15 +4,18 @@ import pytest
 
 from tfpipe.base import settings
 from tfpipe.comparison import (
-    analysis,
+    certificate,
     chosen,
+    configurations,
     content,
     declaration,
     findings,
+    methods,
     planning,
     results,
     study,
 )
+from tfpipe.comparison.document import Bullets
 from tfpipe.comparison.study import CompareConfig
 from tfpipe.training.config import run_name
 
@@ -48,7 +51,7 @@ def train(write_run):
             if not study.find_finished(run):
                 values = settings.flatten(run)
                 del values["runs_dir"]
-                write_run([0.5] * 4 + [accuracy(run)], status=status, **values)
+                write_run([0.5] * 3 + [accuracy(run)] * 2, status=status, **values)
 
     return write
 
@@ -117,20 +120,19 @@ def test_the_same_command_plans_the_same_runs_wherever_it_was_stopped(
     assert not more.is_whole
 
 
-def test_a_diverged_run_counts_as_the_majority_share(design, write_run):
+@pytest.mark.parametrize("before", [[], [0.9, 0.9]], ids=["at once", "late"])
+def test_a_rate_that_diverged_is_chosen_for_nothing_it_was_before(
+    design, write_run, before
+):
     asked = design(optimizers=("sgd",), learning_rates=("auto",))
     for number, run in enumerate(planning.plan_study(asked).runs):
         values = {k: v for k, v in settings.flatten(run).items() if k != "runs_dir"}
         diverged = number == 4
-        # 0.9 before it diverged is nothing to choose it by; 3188 / 6250 is chance.
-        accuracies = [0.9] if diverged else [0.5, 0.5, 0.5, 0.5, 0.505]
-        status = "diverged" if diverged else "done"
-        write_run(accuracies, status=status, **values)
-    plan = planning.plan_study(asked)
-    assert (
-        "the best of 5 rates of 1e-3 to 0.1 is 0.1 (0.5101), the highest"
-        in (plan.lines[0])
-    )
+        # 3188 of 6250 are of the larger class: the others answer the smaller one.
+        accuracies = before if diverged else [0.4899] * 5
+        write_run(accuracies, status="diverged" if diverged else "done", **values)
+    [line] = planning.plan_study(asked).lines
+    assert line.startswith("sgd: the best of 5 rates of 1e-3 to 0.1 is 0.01 (0.4899)")
 
 
 def test_a_failed_run_leaves_rates_unchosen(design, train):
@@ -217,7 +219,7 @@ def test_replicates_of_other_splits_are_one_configuration(design, train):
     assert list(declared["configurations"]) == labels[:4]
     assert declared["split_seeds"] == [4, 5, 6]
     found = results.read_results(last.compared)
-    groups = analysis.group_runs(found, chosen.resolve(declared, found).declared)
+    groups = configurations.group_runs(found, chosen.resolve(declared, found).declared)
     assert [(name, len(group)) for name, group in groups.items()] == [
         (label, 3) for label in labels[:4]
     ]
@@ -288,8 +290,19 @@ def test_the_rule_is_declared_and_not_what_follows_from_results(
     assert parts.declared["comparisons"] == [["sgd 0.3", "adam 1e-3"]]
     assert set(parts.declared["configurations"]) == {"sgd 0.3", "adam 1e-3"}
     assert (len(parts.compared), len(parts.tuning)) == (12, len(last.tuning))
-    banners = content.build_document(findings.gather(found, first)).banners
-    assert not any("have ended" in line for line in banners)
+    document = content.build_document(findings.gather(found, first))
+    assert not any("have ended" in line for line in document.banners)
+    # What the search cost stands in the answer, the certificate and the methods.
+    _, rates, *_ = (
+        p.lines for p in document.sections[0].parts if isinstance(p, Bullets)
+    )
+    assert rates[0].startswith("sgd: best at 0.3 of 7 rates; ")
+    assert rates[1].startswith("adam: best at 1e-3 of 7 rates; ")
+    whole = findings.gather(found, first)
+    [trials] = [check for check in whole.checks if check.name == certificate.TRIALS]
+    assert trials.groups == {"7": ["sgd", "adam"]}
+    said = methods.describe(whole).parts[0].words
+    assert "Learning rates were chosen by runs that are not compared, of seed 0" in said
     # Without the runs that chose, nothing is chosen.
     without = chosen.resolve(declared, parts.compared).declared
     assert without["comparisons"] == [["best of sgd", "best of adam"]]
@@ -306,3 +319,29 @@ def test_choosing_and_comparing_on_the_same_runs_is_said(design):
     )
     with pytest.raises(ValueError, match="one of best of sgd, best of adam, got 'sgd'"):
         declaration.declare(asked.candidates, "d" * 64, "sgd", asked)
+
+
+def test_choosing_and_comparing_on_the_same_runs_is_a_banner(design, train):
+    asked = design(**GIVEN | {"learning_rates": ("auto",)})
+    last = follow(asked, train)[-1]
+    declared = declaration.declare(asked.candidates, "d" * 64, "", asked)
+    study = {"time": "2026-01-02T03:04:05+00:00", "runs_begun_before": 0}
+    study |= {"sha256": "0" * 64, "declared": declared, "changes": []}
+    found = findings.gather(results.read_results(last.compared), study)
+    [line] = [b for b in content.build_document(found).banners if "Rates" in b]
+    assert line.startswith("Rates were chosen by the very runs that are compared")
+
+
+def test_what_follows_a_search_is_counted(design):
+    asked = design(**AUTO, tune=True, replicates=6)
+    plan = planning.plan_study(asked)
+    assert planning.describe_rest(asked, plan) == (
+        "what comes next follows from their results: more rates where the best is the "
+        "lowest or highest; then 12 runs with fresh seeds, 6 of each of 2 best, each "
+        "as long as one of these"
+    )
+    given = design(**GIVEN, tune=True, replicates=3)
+    assert planning.describe_rest(given, planning.plan_study(given)).endswith(
+        "results: 6 runs with fresh seeds, 3 of each of 2 best, each as long as one of "
+        "these"
+    )

@@ -138,6 +138,14 @@ def test_a_median_is_never_that_of_the_survivors(
     assert list(bundle.median.values) == accuracies
 
 
+def test_runs_that_diverged_at_once_count_in_the_median(write_run, make_analysis):
+    """Three of five: the median run has no accuracy, whatever the others have."""
+    runs = [write_run([0.6, 0.8], seed=seed) for seed in range(2)]
+    runs += [write_run([], seed=seed, status="diverged") for seed in range(2, 5)]
+    [bundle] = series.bundles(make_analysis(runs).configurations, "val_accuracy")
+    assert bundle.median.values == ()
+
+
 def test_there_are_both_formats_and_no_figure_without_numbers(
     notebook_runs, make_analysis, write_run, tmp_path
 ):

@@ -172,6 +172,13 @@ def test_a_row_in_brackets_is_no_argument_of_the_row_before():
     assert "\n{[}1, 2] \\\\\n{*} \\\\\n" in text
 
 
+def test_tables_for_a_paper_say_what_they_must_be_read_with():
+    table = Table(["a"], [["1"]], "Numbers.", is_main=True)
+    document = Document("t", ["Not comparable: 5 % differ"], [Section("s", [table])])
+    caption = r"\caption{Numbers. \textbf{Not comparable: 5 \% differ.}}"
+    assert caption in latex.page(document)
+
+
 def test_numbers_stand_flush_right():
     table = Table(
         ["name", "n", "interval", "status", "p"],

@@ -7,6 +7,7 @@ import pytest
 
 from tfpipe.comparison import results
 from tfpipe.training import config as run_config
+from tfpipe.training import run_folder
 from tfpipe.training.config import RunConfig
 from tfpipe.training.stages import Escape
 
@@ -202,3 +203,12 @@ def test_what_json_has_no_number_for_is_one_again(write_run):
     path.write_text(path.read_text().replace('"val_loss": 0.69', '"val_loss": null'))
     [result] = results.read_folder(path.parents[1])
     assert math.isnan(result.final["val_loss"])
+
+
+def test_a_probe_that_was_not_finite_is_read(write_run):
+    run = write_run([0.6])
+    path = run_folder.run_folder(run) / run_folder.METRICS
+    probe = {"epoch": 0.0, "step": 0, "kind": "probe", "val_loss": None}
+    path.write_text(json.dumps(probe) + "\n" + path.read_text())
+    [result] = results.read_results([run])
+    assert math.isnan(result.start_loss)

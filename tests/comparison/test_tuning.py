@@ -1,10 +1,15 @@
 import pytest
 
 from tfpipe.comparison import tuning
+from tfpipe.comparison.score import Score
 from tfpipe.comparison.tuning import Search
 from tfpipe.training.optimizers import OPTIMIZERS
 
 CHANCE = 0.5
+
+
+def scored(accuracies):
+    return [Score(True, 0, accuracy) for accuracy in accuracies]
 
 
 def peaks(**best):
@@ -14,7 +19,7 @@ def peaks(**best):
         steps = [-20 + step for step in range(41)]
         ladder = [tuning.half_decade(step) for step in steps]
         top = ladder.index(best[name])
-        return [0.9 - 0.01 * abs(ladder.index(rate) - top) for rate in rates]
+        return scored(0.9 - 0.01 * abs(ladder.index(rate) - top) for rate in rates)
 
     return scores
 
@@ -90,7 +95,7 @@ def test_what_was_widened_for_company_is_searched_on_where_that_is_better():
         if name == "sgd":
             return peaks(sgd=0.3)(name, rates)
         # A second hill below what was tried first.
-        return [0.95 if rate == 1e-5 else 0.9 - abs(rate - 3e-4) for rate in rates]
+        return scored(0.95 if r == 1e-5 else 0.9 - abs(r - 3e-4) for r in rates)
 
     course = follow(scores, sgd=0.01, adam=1e-3)
     assert course.best == {"sgd": 0.3, "adam": 1e-5}
@@ -118,11 +123,11 @@ def test_a_side_that_may_not_go_on_leaves_the_other():
     ],
 )
 def test_of_equal_ones_the_nearest_to_the_middle_then_the_lower(scores, place):
-    assert tuning.find_best(scores) == place
+    assert tuning.find_best(scored(scores)) == place
 
 
 def test_all_diverged_points_nowhere():
-    course = follow(lambda name, rates: [CHANCE] * len(rates), sgd=0.01)
+    course = follow(lambda name, rates: scored([CHANCE] * len(rates)), sgd=0.01)
     assert course.best == {"sgd": 0.01}
     assert course.lines == ("sgd: all rates of 1e-3 to 0.1 give 0.5000, taken: 0.01",)
 

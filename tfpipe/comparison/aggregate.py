@@ -20,6 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tfpipe.base import files
+from tfpipe.comparison import markdown
 from tfpipe.comparison.results import RunResult
 from tfpipe.training import config as run_config
 from tfpipe.training import events
@@ -184,8 +185,8 @@ def describe(label: str, runs: Sequence[RunResult]) -> str:
     seeds = ", ".join(str(run.settings["seed"]) for run in begun)
     band = "quartiles" if len(begun) >= QUARTILES_FROM else "minimum and maximum"
     lines = [
-        f"**{label}**: the median of {len(begun)} runs (seeds {seeds}) at each step; "
-        f"`{LOW}` and `{HIGH}` are their {band}.",
+        f"**{markdown.escape(label)}**: the median of {len(begun)} runs (seeds "
+        f"{seeds}) at each step; `{LOW}` and `{HIGH}` are their {band}.",
         "A run that diverged counts with the worst values from its end on. Steps that "
         "no more than half of the runs reached are left out, as are values that aren't "
         "finite.",

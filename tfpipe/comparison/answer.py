@@ -6,9 +6,12 @@ import statistics
 from collections.abc import Sequence
 
 from tfpipe.comparison import statistics as study_statistics
-from tfpipe.comparison.analysis import Analysis, Comparison, Configuration, are_of_rates
+from tfpipe.comparison.analysis import Analysis, Comparison
+from tfpipe.comparison.cells import LEAST_FOR_INTERVAL, format_range
 from tfpipe.comparison.certificate import Check
+from tfpipe.comparison.configurations import Configuration, are_of_rates
 from tfpipe.comparison.results import format_number
+from tfpipe.comparison.score import score_runs
 from tfpipe.training import stages
 
 NOT_SHOWN = "It is not shown to be better than any other."
@@ -33,8 +36,16 @@ class Answer:
     doubts: tuple[str, ...]
 
 
-def find_answer(analysis: Analysis, checks: Sequence[Check]) -> Answer:
-    """Return the answer that runs give."""
+def find_answer(
+    analysis: Analysis, checks: Sequence[Check], tuned: Sequence[Configuration] = ()
+) -> Answer:
+    """Return the answer that runs give.
+
+    Args:
+        analysis: of the runs that are compared.
+        checks: what they have in common.
+        tuned: configurations of runs that only chose rates.
+    """
     ranked = analysis.ranked
     if not ranked:
         return Answer(
@@ -66,7 +77,7 @@ def find_answer(analysis: Analysis, checks: Sequence[Check]) -> Answer:
         ),
         command=str(best.ended[0].facts.get("command", "")),
         beside=_beside(analysis, best),
-        rates=_rates(analysis),
+        rates=_rates(tuned or analysis.configurations),
         doubts=doubts,
     )
 
@@ -78,6 +89,8 @@ def describe_final(configuration: Configuration) -> str:
     words = f"validation accuracy {final.mean:.4f} at the end"
     if count == 1:
         return f"{words} (one run: no spread is known)"
+    if count < LEAST_FOR_INTERVAL:
+        return f"{words} (mean of {count} runs, {format_range(final)})"
     return (
         f"{words} (mean of {count} runs, 95 % interval {max(0.0, final.low):.4f} to "
         f"{min(1.0, final.high):.4f})"
@@ -115,7 +128,7 @@ def describe_comparison(comparison: Comparison, alpha: float) -> str:
     return (
         f"{one} less {other}: {mean:+.4f}{interval}, ahead in {ahead} of {count} "
         f"replicate{'s' * (count != 1)}, corrected p {comparison.corrected_p:.2g}: "
-        f"{verdict}"
+        f"{verdict}; leaving the start: log-rank p {comparison.escape_p:.2g}"
     )
 
 
@@ -168,16 +181,14 @@ def _beside(analysis: Analysis, best: Configuration) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _rates(analysis: Analysis) -> tuple[str, ...]:
+def _rates(configurations: Sequence[Configuration]) -> tuple[str, ...]:
     """Return, for each optimizer, the rates within one SE of its best."""
     lines = []
-    optimizers = dict.fromkeys(
-        c.runs[0].settings["optimizer"] for c in analysis.configurations
-    )
+    optimizers = dict.fromkeys(c.runs[0].settings["optimizer"] for c in configurations)
     for optimizer in optimizers:
         points = [
             c
-            for c in analysis.configurations
+            for c in configurations
             if c.runs[0].settings["optimizer"] == optimizer and c.ended
         ]
         rates = [c.runs[0].settings["learning_rate"] for c in points]
@@ -199,7 +210,7 @@ def _rates(analysis: Analysis) -> tuple[str, ...]:
 def _rate_range(optimizer: str, points: Sequence[Configuration]) -> str:
     points = sorted(points, key=lambda c: c.runs[0].settings["learning_rate"])
     rates = [c.runs[0].settings["learning_rate"] for c in points]
-    best = max(points, key=lambda c: (c.escaped.num > 0, c.final.mean))
+    best = max(points, key=lambda c: score_runs(c.ended))
     near = [
         index
         for index, c in enumerate(points)

@@ -1,43 +1,39 @@
 """The parts of a report that a doubter looks up."""
 
+import math
 from collections.abc import Sequence
 
-from tfpipe.comparison import analysis as study_analysis
 from tfpipe.comparison import progression
-from tfpipe.comparison.analysis import Analysis, Comparison, Configuration
+from tfpipe.comparison.analysis import Analysis, Comparison
 from tfpipe.comparison.cells import (
     LETTERS,
     NOTHING,
     format_interval,
     format_spread,
-    format_steps,
 )
-from tfpipe.comparison.document import Section, Table, Text
+from tfpipe.comparison.configurations import Configuration, group_runs, stages_of
+from tfpipe.comparison.document import Part, Section, Table
 from tfpipe.comparison.results import RunResult
-from tfpipe.training import stages
 
 
-def tuning(runs: Sequence[RunResult]) -> Section | None:
+def tuning(configurations: Sequence[Configuration]) -> Section | None:
     """Return the runs that only chose rates, None without any."""
-    groups = study_analysis.group_runs(runs)
-    if not groups:
+    if not configurations:
         return None
     rows = [
         [
-            label,
-            ", ".join(str(run.config.run.seed) for run in group),
-            format_spread(
-                study_analysis.spread([run.final_accuracy() for run in ended])
-            ),
+            c.label,
+            ", ".join(str(run.settings["seed"]) for run in c.runs),
+            f"{c.escaped.num} of {c.escaped.of}",
+            format_spread(c.final),
         ]
-        for label, group in groups.items()
-        for ended in [[run for run in group if run.status in study_analysis.ENDED]]
+        for c in configurations
     ]
     return Section(
         "Tuning",
         [
             Table(
-                ["configuration", "seeds", "final accuracy"],
+                ["configuration", "seeds", "left its start", "final accuracy"],
                 rows,
                 "Runs that only chose learning rates: each optimizer's best was "
                 "trained again with fresh seeds, and those are compared.",
@@ -48,10 +44,10 @@ def tuning(runs: Sequence[RunResult]) -> Section | None:
 
 
 def undeclared(runs: Sequence[RunResult]) -> Section | None:
-    """Return the runs of seeds that weren't declared, None without any."""
+    """Return the runs that weren't declared, None without any."""
     rows = [
         [label, str(run.config.run.seed), *_end(run)]
-        for label, group in study_analysis.group_runs(runs).items()
+        for label, group in group_runs(runs).items()
         for run in group
     ]
     if not rows:
@@ -66,53 +62,6 @@ def undeclared(runs: Sequence[RunResult]) -> Section | None:
 def _end(run: RunResult) -> list[str]:
     accuracy = f"{run.final['val_accuracy']:.4f}" if run.evaluations else NOTHING
     return [accuracy, run.status.replace("_", " ")]
-
-
-def targets(analysis: Analysis) -> Section | None:
-    """Return when runs came how far, on two clocks."""
-    if not analysis.ranked:
-        return None
-    rows = [
-        [
-            f"{target.share:.0%}",
-            f"{target.accuracy:.4f}",
-            c.label,
-            f"{target.num_reached}/{target.of}",
-            format_steps(target.median_steps),
-            format_steps(target.median_train_seconds),
-        ]
-        for index in range(len(stages.TARGETS))
-        for c in analysis.ranked
-        for target in [c.targets[index]]
-        # A target that none reached is said once, below.
-        if any(other.targets[index].num_reached for other in analysis.ranked)
-    ]
-    if not rows:
-        return Section(
-            "Time to targets",
-            [Text("No run came a tenth of the way from the majority share to 1.")],
-            is_appendix=True,
-        )
-    return Section(
-        "Time to targets",
-        [
-            Table(
-                [
-                    "target",
-                    "accuracy",
-                    "configuration",
-                    "reached",
-                    "median step",
-                    "median train seconds",
-                ],
-                rows,
-                "Shares of the way from the majority share to 1, fixed beforehand; "
-                "medians by Kaplan and Meier, runs that missed are censored. Targets "
-                "that no run reached are left out.",
-            )
-        ],
-        is_appendix=True,
-    )
 
 
 def runs(analysis: Analysis) -> Section | None:
@@ -153,7 +102,7 @@ def _run_row(configuration: Configuration, run: RunResult) -> list[str]:
         labels = ["diverged"] if run.status == "diverged" else []
         stage = "".join(LETTERS[label] for label in labels) or NOTHING
         return [configuration.label, seed, *[NOTHING] * 3, stage, status]
-    labels = study_analysis.stages_of(run)
+    labels = stages_of(run)
     return [
         configuration.label,
         seed,
@@ -166,34 +115,39 @@ def _run_row(configuration: Configuration, run: RunResult) -> list[str]:
 
 
 def matrix(analysis: Analysis) -> Section | None:
-    """Return every comparison, whoever is best."""
-    found = [c for c in analysis.comparisons if c.differences]
-    if not found:
-        return None
-    return Section(
-        "Every declared comparison" if analysis.is_declared else "Every pair",
-        [
-            Table(
-                [
-                    "one less other",
-                    "replicates",
-                    "paired difference (95 %)",
-                    "unpaired (95 %)",
-                    "correlation",
-                    "p",
-                    "corrected p",
-                    "log-rank p of leaving the start",
-                ],
-                [_matrix_row(c) for c in found],
-                "p: paired sign-flip test, corrected by Holm; all else describes.",
-            )
-        ],
-        is_appendix=True,
-    )
+    """Return every comparison, whoever is best, and the pairs that weren't declared."""
+    columns = [
+        "one less other",
+        "replicates",
+        "paired difference (95 %)",
+        "unpaired (95 %)",
+        "correlation",
+        "p",
+        "corrected p",
+        "log-rank p of leaving the start",
+    ]
+    tables = [
+        (
+            analysis.comparisons,
+            "p: paired sign-flip test, corrected by Holm; all else describes.",
+        ),
+        (
+            analysis.others,
+            "Pairs that were not declared: p is corrected for nothing and decides "
+            "nothing.",
+        ),
+    ]
+    parts: list[Part] = [
+        Table(columns, rows, caption)
+        for comparisons, caption in tables
+        if (rows := [_matrix_row(c) for c in comparisons if c.differences])
+    ]
+    title = "Every comparison" if analysis.is_declared else "Every pair"
+    return Section(title, parts, is_appendix=True) if parts else None
 
 
 def _matrix_row(comparison: Comparison) -> list[str]:
-    correlation = comparison.correlation
+    correlation, corrected = comparison.correlation, comparison.corrected_p
     return [
         f"{comparison.one} less {comparison.other}",
         str(len(comparison.differences)),
@@ -201,7 +155,7 @@ def _matrix_row(comparison: Comparison) -> list[str]:
         format_interval(comparison.unpaired),
         NOTHING if correlation is None else f"{correlation:.2f}",
         f"{comparison.p:.2g}",
-        f"{comparison.corrected_p:.2g}",
+        NOTHING if math.isnan(corrected) else f"{corrected:.2g}",
         f"{comparison.escape_p:.2g}",
     ]
 

@@ -3,9 +3,11 @@
 import math
 from collections.abc import Sequence
 
-from tfpipe.comparison.analysis import Rate, Spread
+from tfpipe.comparison.configurations import Rate, Spread
 
 NOTHING = "-"
+LEAST_FOR_INTERVAL = 5
+"""Runs from which on a mean has an interval."""
 LETTERS = {
     "diverged": "X",
     "collapsed": "C",
@@ -17,12 +19,23 @@ LETTERS = {
 
 
 def format_spread(spread: Spread | None) -> str:
-    """Return "0.7997 ± 0.0102": the mean and half its interval."""
+    """Return "0.7997 ± 0.0102", the mean and half its interval.
+
+    Of few runs, whose interval reaches beyond all accuracies, it is "0.6000 (0.5000 to
+    0.7000)", the lowest and the highest; of one its own number.
+    """
     if spread is None or not spread.values:
         return NOTHING
-    if math.isnan(spread.low):
+    if len(spread.values) == 1:
         return f"{spread.mean:.4f}"
+    if len(spread.values) < LEAST_FOR_INTERVAL:
+        return f"{spread.mean:.4f} ({format_range(spread)})"
     return f"{spread.mean:.4f} ± {spread.mean - spread.low:.4f}"
+
+
+def format_range(spread: Spread) -> str:
+    """Return "0.5000 to 0.7000", the lowest and the highest value."""
+    return f"{min(spread.values):.4f} to {max(spread.values):.4f}"
 
 
 def format_rate(rate: Rate) -> str:

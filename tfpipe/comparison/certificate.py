@@ -2,11 +2,12 @@
 
 import collections
 import dataclasses
+import functools
 import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tfpipe.comparison import analysis
+from tfpipe.comparison import configurations
 from tfpipe.comparison.results import RunResult, format_number
 
 NAMED = 2
@@ -63,14 +64,17 @@ class Check:
 
 
 def certify(
-    results: Sequence[RunResult], declared: dict[str, Any] | None = None
+    results: Sequence[RunResult],
+    declared: dict[str, Any] | None = None,
+    tuning: Sequence[RunResult] = (),
 ) -> list[Check]:
     """Return every check of the runs that began.
 
     Args:
-        results: of a study.
+        results: those that are compared.
         declared: what `declaration.declare` returned: settings that differ between
             its configurations are its factors.
+        tuning: runs that only chose rates: trials, too.
     """
     begun = [result for result in results if result.facts]
     ended = [r for r in begun if r.status in ("done", "stopped_early")]
@@ -92,7 +96,7 @@ def certify(
         *_settings(begun, about),
         outcome("precision", begun, lambda r: r.facts["precision"]),
         outcome("train examples", begun, lambda r: r.facts["train_examples"]),
-        outcome("split sizes", begun, lambda r: _words(r.facts["split_sizes"])),
+        outcome("split sizes", begun, lambda r: _words(r.facts.get("split_sizes", {}))),
         *_within(
             "initial weights",
             begun,
@@ -109,30 +113,19 @@ def certify(
         outcome(
             "epochs trained",
             [r for r in ended if r.evaluations],
-            lambda r: _number(r.final["epoch"]),
+            lambda r: format_number(r.final["epoch"]),
         ),
         _check("back end", begun, lambda r: r.facts.get("backend", "tensorflow")),
         _check("device", begun, lambda r: _sessions(r, lambda s: s.get("device"))),
         _check("machine", begun, lambda r: _sessions(r, _machine)),
         *(
-            _check(name, begun, lambda r, name=name: _version(r, name))  # type: ignore[misc]
+            _check(name, begun, functools.partial(_version, name))
             for name in sorted({n for r in begun for n in r.facts["versions"]})
         ),
         _runs_a_seed(begun),
-        _trials(begun),
+        _trials([*begun, *(run for run in tuning if run.facts)]),
     ]
     return [check for check in checks if check.groups]
-
-
-def brands(
-    results: Sequence[RunResult], declared: dict[str, Any] | None = None
-) -> list[str]:
-    """Return in what compared runs differ and mustn't, a line each."""
-    return [
-        f"not comparable: runs differ in {check}"
-        for check in certify(results, declared)
-        if check.is_brand
-    ]
 
 
 def _check(
@@ -171,7 +164,8 @@ def _declared_factors(
     rows = list((declared or {}).get("configurations", {}).values())
     names = {name for row in rows for name in row}
     found = {n for n in names if len({json.dumps(row.get(n)) for row in rows}) > 1}
-    return found | ({"split_seed"} if analysis.resamples_split(begun) else set())
+    resamples = configurations.resamples_split(begun, declared)
+    return found | ({"split_seed"} if resamples else set())
 
 
 def _settings(begun: Sequence[RunResult], about: set[str]) -> list[Check]:
@@ -182,7 +176,7 @@ def _settings(begun: Sequence[RunResult], about: set[str]) -> list[Check]:
         names.pop(name, None)
     return [
         dataclasses.replace(
-            _check(name, begun, lambda r, name=name: _number(r.identity.get(name))),  # type: ignore[misc]
+            _check(name, begun, functools.partial(_setting, name)),
             is_factor=name in FACTORS or name in about,
         )
         for name in names
@@ -212,7 +206,9 @@ def _orders(
                 if epoch in order:
                     groups.setdefault(order[epoch], []).append(result.label)
             if len(groups) > 1:
-                differing.append(Check(f"{name} in epoch {_number(epoch)}", groups))
+                differing.append(
+                    Check(f"{name} in epoch {format_number(epoch)}", groups)
+                )
                 break
     if differing or not begun:
         return differing
@@ -238,7 +234,7 @@ def _runs_a_seed(results: Sequence[RunResult]) -> Check:
 
 def _trials(begun: Sequence[RunResult]) -> Check:
     """Return the check that every optimizer had as many trials as the others."""
-    found = analysis.group_runs(begun).values()
+    found = configurations.group_runs(begun).values()
     trials = collections.Counter(runs[0].settings["optimizer"] for runs in found)
     groups: dict[str, list[str]] = {}
     for optimizer, count in trials.items():
@@ -255,7 +251,11 @@ def _sessions(result: RunResult, value_of: Callable[[dict[str, Any]], Any]) -> s
     )
 
 
-def _version(result: RunResult, name: str) -> str:
+def _setting(name: str, result: RunResult) -> str:
+    return format_number(result.identity.get(name))
+
+
+def _version(name: str, result: RunResult) -> str:
     return _sessions(result, lambda session: _named(session["versions"].get(name)))
 
 
@@ -268,12 +268,8 @@ def _machine(session: dict[str, Any]) -> str:
     return f"{machine['cpu']} with {machine['cores']} cores"
 
 
-def _number(value: Any) -> str:
-    return format_number(value)
-
-
 def _words(values: dict[str, int]) -> str:
-    return ", ".join(f"{name} {count:,}" for name, count in values.items())
+    return ", ".join(f"{n} {count:,}" for n, count in values.items()) or UNKNOWN
 
 
 def _list(labels: list[str]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tfpipe.comparison import plots, series
-from tfpipe.comparison.analysis import Configuration
+from tfpipe.comparison.configurations import Configuration
 from tfpipe.comparison.series import Curve
 from tfpipe.training import curves
 

@@ -1,19 +1,19 @@
 """Which configurations the comparisons of a declaration turned out to be between."""
 
 import dataclasses
-import statistics
 from collections.abc import Sequence
 from typing import Any
 
 from tfpipe.comparison import results, tuning
 from tfpipe.comparison.results import RunResult
+from tfpipe.comparison.score import Score, score_runs
 from tfpipe.comparison.tuning import Search
 from tfpipe.training import config as run_config
 from tfpipe.training.run_folder import FINISHED
 
 
 @dataclasses.dataclass(frozen=True)
-class Stages:
+class Parts:
     """The runs of a study by what they are for.
 
     Attributes:
@@ -21,7 +21,8 @@ class Stages:
             where nothing was declared.
         compared: the runs that are compared.
         tuning: those that only chose rates; [] where nothing was tuned.
-        undeclared: those of other seeds: more of them would be more tries at a small p.
+        undeclared: those of other configurations or seeds: more of them would be more
+            tries at a small p.
     """
 
     declared: dict[str, Any] | None
@@ -30,7 +31,7 @@ class Stages:
     undeclared: list[RunResult]
 
 
-def resolve(declared: dict[str, Any] | None, found: Sequence[RunResult]) -> Stages:
+def resolve(declared: dict[str, Any] | None, found: Sequence[RunResult]) -> Parts:
     """Return what is compared, and between which configurations.
 
     "best of adam" gets the name of what the declared rule chooses by these results.
@@ -41,23 +42,46 @@ def resolve(declared: dict[str, Any] | None, found: Sequence[RunResult]) -> Stag
         found: the runs of the study, those that rates were chosen by among them.
     """
     if declared is None:
-        return Stages(None, list(found), [], [])
-    seeds = set(declared["seeds"])
-    choosing = set(declared.get("search", {}).get("seeds", ())) - seeds
-    compared = [run for run in found if run.config.run.seed in seeds]
-    if "search" in declared:
-        chosen = _choose(declared, found, [_identity(declared, run) for run in found])
-        labels = results.replicate_labels([run.config for run in compared])
-        names = {
-            name: label
-            for name, identity in chosen.items()
-            for run, label in zip(compared, labels, strict=True)
-            if _identity(declared, run) == identity
-        }
-        declared = {
+        return Parts(None, list(found), [], [])
+    identities = [_identity(declared, run) for run in found]
+    rule = declared.get("search", {})
+    searched = [
+        row
+        for row in declared["configurations"].values()
+        if isinstance(row["learning_rate"], list)
+    ]
+    rows = declared["configurations"]
+    if rule:
+        rows = _choose(declared, found, identities)
+    is_tuned = rule.get("compared_on") == "fresh seeds"
+    parts, compared = Parts(declared, [], [], []), []
+    for run, identity in zip(found, identities, strict=True):
+        seed = run.config.run.seed
+        is_tried = any(is_same(row, identity, but="learning_rate") for row in searched)
+        is_asked = any(is_same(row, identity) for row in rows.values())
+        # Where rates are chosen by the very runs that are compared, all are shown.
+        if seed in declared["seeds"] and (is_asked or (is_tried and not is_tuned)):
+            parts.compared.append(run)
+            compared.append(identity)
+        elif is_tuned and is_tried and seed in rule["seeds"]:
+            parts.tuning.append(run)
+        else:
+            parts.undeclared.append(run)
+    if not rule:
+        return parts
+    labels = results.replicate_labels([run.config for run in parts.compared])
+    names = {
+        name: label
+        for name, row in rows.items()
+        for identity, label in zip(compared, labels, strict=True)
+        if is_same(row, identity)
+    }
+    return dataclasses.replace(
+        parts,
+        declared={
             **declared,
             "configurations": {
-                names.get(name, name): identity for name, identity in chosen.items()
+                names.get(name, name): row for name, row in rows.items()
             },
             "comparisons": [
                 [names.get(name, name) for name in pair]
@@ -66,12 +90,22 @@ def resolve(declared: dict[str, Any] | None, found: Sequence[RunResult]) -> Stag
             "baseline_run": names.get(
                 declared["baseline_run"], declared["baseline_run"]
             ),
-        }
-    return Stages(
-        declared,
-        compared,
-        [run for run in found if run.config.run.seed in choosing],
-        [run for run in found if run.config.run.seed not in choosing | seeds],
+        },
+    )
+
+
+def is_same(declared: dict[str, Any], identity: dict[str, Any], but: str = "") -> bool:
+    """Tell whether settings are those declared, as far as both name them.
+
+    Args:
+        declared: of a configuration.
+        identity: of a run.
+        but: a setting that may differ.
+    """
+    return all(
+        declared.get(name, value) == value
+        for name, value in identity.items()
+        if name != but
     )
 
 
@@ -101,19 +135,19 @@ def _choose(
         elif isinstance(rates, list):
             searches[name] = Search(start=tuple(rates))
 
-    def scores(name: str, rates: Sequence[float]) -> list[float] | None:
-        means = []
+    def scores(name: str, rates: Sequence[float]) -> list[Score] | None:
+        found_scores = []
         for rate in rates:
             asked = {**configurations[name], "learning_rate": rate}
             ended = {
-                result.config.run.seed: result.final_accuracy()
+                result.config.run.seed: result
                 for result, identity in zip(found, identities, strict=True)
                 if result.status in FINISHED and identity == asked
             }
             if not set(rule["seeds"]) <= set(ended):
                 return None
-            means.append(statistics.fmean(ended[seed] for seed in rule["seeds"]))
-        return means
+            found_scores.append(score_runs([ended[seed] for seed in rule["seeds"]]))
+        return found_scores
 
     best = tuning.follow(searches, scores).best
     return {

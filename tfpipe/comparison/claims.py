@@ -5,7 +5,8 @@ import itertools
 from collections.abc import Sequence
 
 from tfpipe.comparison import progression
-from tfpipe.comparison.analysis import Analysis, Configuration, are_of_rates
+from tfpipe.comparison.analysis import Analysis
+from tfpipe.comparison.configurations import Configuration, are_of_rates
 from tfpipe.comparison.progression import Standing
 from tfpipe.comparison.results import format_number
 from tfpipe.training import stages
@@ -58,7 +59,7 @@ def _larger_rate(largest: Configuration) -> Claim:
     diverged = sum(run.status == "diverged" for run in largest.ended)
     falls = [
         before["val_accuracy"] - after["val_accuracy"]
-        > 2 * stages.standard_error(run.majority_share, run.num_validation)
+        > 2 * 2**0.5 * stages.standard_error(run.majority_share, run.num_validation)
         for run in largest.ended
         for before, after in itertools.pairwise(run.evaluations)
     ]
@@ -77,9 +78,9 @@ def _larger_rate(largest: Configuration) -> Claim:
     return Claim(
         f"Does a larger rate ({largest.label}) oscillate or collapse?",
         f"{verdict}: one class was answered in {collapsed} of {len(labels)} "
-        f"evaluation{'s' * (len(labels) != 1)}, accuracy fell by more than 2 standard "
-        f"errors from one to the next {sum(falls)} times of {len(falls)}, and "
-        f"{_left(largest)}.",
+        f"evaluation{'s' * (len(labels) != 1)}, accuracy fell from one to the next "
+        f"by more than 2 standard errors of such a difference {sum(falls)} times of "
+        f"{len(falls)}, and {_left(largest)}.",
     )
 
 

@@ -1,28 +1,30 @@
 """What a report says, the answer first: an analysis as a document."""
 
-import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from tfpipe.comparison import answer as study_answer
 from tfpipe.comparison import (
     appendix,
+    banners,
     certificate,
     claims,
     declaration,
     progression,
+    stage_content,
     statistics,
 )
-from tfpipe.comparison.analysis import Analysis, Configuration
+from tfpipe.comparison.analysis import Analysis
 from tfpipe.comparison.cells import (
-    LETTERS,
+    LEAST_FOR_INTERVAL,
     NOTHING,
     format_rate,
     format_spread,
-    format_stages,
     format_steps,
 )
 from tfpipe.comparison.certificate import Check
+from tfpipe.comparison.configurations import Configuration, TargetTime
 from tfpipe.comparison.document import (
     Bullets,
     Command,
@@ -41,29 +43,26 @@ from tfpipe.training import stages
 def build_document(found: Findings) -> Document:
     """Return the report of a study."""
     analysis, checks, study = found.analysis, found.checks, found.study
-    parts = found.stages
-    answer = study_answer.find_answer(analysis, checks)
+    parts = found.parts
+    answer = study_answer.find_answer(analysis, checks, found.tuned)
     sections = [
         _answer_section(answer),
         _table_section(analysis),
+        _targets_section(analysis),
         _comparison_section(analysis),
-        _stage_section(analysis),
+        stage_content.describe_stages(analysis),
         _claims_section(analysis),
         _declared_section(study),
         _certificate_section(checks),
-        appendix.tuning(parts.tuning),
+        appendix.tuning(found.tuned),
         appendix.undeclared(parts.undeclared),
-        appendix.targets(analysis),
         appendix.runs(analysis),
         appendix.matrix(analysis),
         appendix.sensitivity(analysis),
     ]
     return Document(
         title=_title(analysis),
-        banners=[
-            *_banners(analysis, checks, study),
-            *_undeclared_banners(parts.compared, parts.undeclared, parts.declared),
-        ],
+        banners=banners.list_banners(found),
         sections=[section for section in sections if section and section.parts],
     )
 
@@ -78,101 +77,6 @@ def _title(analysis: Analysis) -> str:
         }
         return f"{len(names)} configurations of {', '.join(optimizers)}"
     return ", ".join(names)
-
-
-def _banners(
-    analysis: Analysis, checks: Sequence[Check], study: dict[str, Any] | None
-) -> list[str]:
-    """Return what every number below must be read with."""
-    lines = [
-        f"Not comparable: runs differ in {check}" for check in checks if check.is_brand
-    ]
-    ended = [run for c in analysis.configurations for run in c.ended]
-    improving = sum(c.num_improving for c in analysis.configurations)
-    if improving:
-        lines.append(
-            f"Still improving at the end: {improving} of "
-            f"{progression.count_runs(len(ended))}; more epochs may change the order"
-        )
-    shortened = dict.fromkeys(words for run in ended for words in run.shortened)
-    if shortened:
-        lines.append(f"Less than a whole run: {'; '.join(shortened)}")
-    shared = sum(run.shared_machine > 0 for run in ended)
-    if shared:
-        lines.append(
-            f"Seconds are those of a shared machine: {shared} of "
-            f"{progression.count_runs(len(ended))} trained beside others"
-        )
-    missing = _missing(analysis)
-    if missing:
-        lines.append(f"Not all runs have ended: {len(ended)} of {len(ended) + missing}")
-    return lines + _declaration_banners(study)
-
-
-def _missing(analysis: Analysis) -> int:
-    """Return how many replicates, known or declared, have not ended."""
-    known, ended = set(), set()
-    for c in analysis.configurations:
-        known |= {(c.label, run.settings["seed"]) for run in c.runs}
-        ended |= {(c.label, run.settings["seed"]) for run in c.ended}
-    for label in analysis.declared.get("configurations", {}):
-        known |= {(label, seed) for seed in analysis.declared["seeds"]}
-    return len(known - ended)
-
-
-def _declaration_banners(study: dict[str, Any] | None) -> list[str]:
-    if study is None:
-        return ["Not declared beforehand: there is no study.json beside the runs"]
-    lines = []
-    if study["runs_begun_before"]:
-        lines.append(f"Declared after {_begun(study)} had begun")
-    late = [change for change in study["changes"] if change["runs_begun_before"]]
-    if late:
-        lines.append(
-            f"Declared otherwise after {_begun(late[-1])} had begun: see What was "
-            "declared"
-        )
-    now = declaration.last_declared(study)
-    used = {
-        "stages": dataclasses.asdict(stages.DEFAULT),
-        "targets": list(stages.TARGETS),
-    }
-    other = [name for name in used if now and now[name] != used[name]]
-    if other:
-        lines.append(f"Drawn with other {' and '.join(other)} than were declared")
-    return lines
-
-
-def _undeclared_banners(
-    compared: Sequence[RunResult],
-    undeclared: Sequence[RunResult],
-    declared: dict[str, Any] | None,
-) -> list[str]:
-    """Return in what the runs aren't those that were declared."""
-    if declared is None:
-        return []
-    lines = []
-    if undeclared:
-        seeds = sorted({run.config.run.seed for run in undeclared})
-        lines.append(
-            f"Left out: {progression.count_runs(len(undeclared))} of seeds that were "
-            f"not declared ({', '.join(map(str, seeds))})"
-        )
-    epochs = sorted({run.config.run.epochs for run in compared} - {declared["epochs"]})
-    if epochs:
-        lines.append(
-            f"Trained for {', '.join(map(str, epochs))} epochs, declared were "
-            f"{declared['epochs']}"
-        )
-    fingerprints = {r.facts["dataset_fingerprint"] for r in compared if r.facts}
-    if fingerprints - {declared["dataset_fingerprint"]}:
-        lines.append("Trained on other records than were declared")
-    return lines
-
-
-def _begun(entry: dict[str, Any]) -> str:
-    count = entry["runs_begun_before"]
-    return f"{count} of its runs" if count > 1 else "one of its runs"
 
 
 def _answer_section(answer: study_answer.Answer) -> Section:
@@ -196,21 +100,23 @@ def _table_section(analysis: Analysis) -> Section | None:
         "configuration",
         "left its start",
         "median step",
-        "final accuracy",
-        "of those that left",
-        "best accuracy",
-        "test at the end",
+        "final of those",
+        "best of those",
+        "test at final",
         "test at best",
+        "final of all",
         "train seconds",
     ]
-    if not any(c.test_best for c in analysis.configurations):
-        del columns[6:8]
-        rows = [row[:6] + row[8:] for row in rows]
+    if not any(c.escaped_test_best for c in analysis.configurations):
+        del columns[5:7]
+        rows = [row[:5] + row[7:] for row in rows]
     ended = [run for c in analysis.configurations for run in c.ended]
     caption = (
-        "Validation accuracy, mean of the runs of each configuration and its 95 % "
-        "interval by Student's t; runs that left their start with the exact 95 % "
-        "interval of the rate, and the median step by Kaplan and Meier."
+        "Runs that left their start with the exact 95 % interval of the rate, and the "
+        "median step by Kaplan and Meier; validation accuracy of those that did, at "
+        "the last and at the best epoch; of all at the last. Means with their 95 % "
+        f"interval by Student's t, of fewer than {LEAST_FOR_INTERVAL} runs with the "
+        "lowest and highest."
     )
     return Section(
         "Configurations",
@@ -249,13 +155,63 @@ def _row(configuration: Configuration) -> list[str]:
         c.label,
         format_rate(c.escaped),
         format_steps(c.escape.median) if c.ended else NOTHING,
+        format_spread(c.escaped_final),
+        format_spread(c.escaped_best),
+        format_spread(c.escaped_test_final),
+        format_spread(c.escaped_test_best),
         format_spread(c.final),
-        format_spread(c.final_escaped),
-        format_spread(c.best),
-        format_spread(c.test_final),
-        format_spread(c.test_best),
         f"{c.train_seconds.mean:,.0f}" if c.train_seconds.values else NOTHING,
     ]
+
+
+def _targets_section(analysis: Analysis) -> Section | None:
+    """Return when runs came how far, on two clocks."""
+    if not analysis.ranked:
+        return None
+    title = "Time to accuracies"
+    reached = [
+        index
+        for index in range(len(stages.TARGETS))
+        if any(c.targets[index].num_reached for c in analysis.ranked)
+    ]
+    if not reached:
+        words = "No run came a tenth of the way from the majority share to 1."
+        return Section(title, [Text(words)])
+    columns = ["configuration"]
+    for index in reached:
+        target = max((c.targets[index] for c in analysis.ranked), key=_accuracy)
+        columns.append(f"{target.share:.0%}: {target.accuracy:.4f}")
+    steps = [
+        [c.label, *(_time(c.targets[i], c.targets[i].median_steps) for i in reached)]
+        for c in analysis.ranked
+    ]
+    seconds = [
+        [
+            c.label,
+            *(_time(c.targets[i], c.targets[i].median_train_seconds) for i in reached),
+        ]
+        for c in analysis.ranked
+    ]
+    caption = (
+        "Median steps to shares, fixed beforehand, of the way from the majority share "
+        "to 1, by Kaplan and Meier, and how many runs came there; the others are "
+        "censored, and - is a median that wasn't reached. Shares that no run reached "
+        "are left out."
+    )
+    parts: list[Part] = [
+        Table(columns, steps, caption),
+        Table(columns, seconds, "The same in seconds of training."),
+    ]
+    return Section(title, parts)
+
+
+def _accuracy(target: TargetTime) -> float:
+    return target.accuracy
+
+
+def _time(target: TargetTime, median: float) -> str:
+    time = NOTHING if math.isinf(median) else f"{median:,.0f}"
+    return f"{time} ({target.num_reached}/{target.of})"
 
 
 def _comparison_section(analysis: Analysis) -> Section | None:
@@ -285,94 +241,6 @@ def _comparison_section(analysis: Analysis) -> Section | None:
     )
 
 
-def _stage_section(analysis: Analysis) -> Section | None:
-    if not analysis.ranked:
-        return None
-    parts: list[Part] = []
-    for order in progression.stage_orders(analysis):
-        values = [value for _, value in order.rows]
-        rows = [[str(values.index(row[1]) + 1), *row] for row in order.rows]
-        parts.append(
-            Table(
-                ["rank", "configuration", "value"],
-                rows,
-                f"{order.stage.capitalize()}: {order.measure}.",
-                is_main=True,
-            )
-        )
-    ranks = _rank_table(analysis)
-    if ranks:
-        parts.append(ranks)
-    parts.append(
-        Table(
-            ["configuration", "stages of its runs, evaluation by evaluation"],
-            [[c.label, format_stages(c.stages)] for c in analysis.ranked],
-            ", ".join(f"{letter} {name}" for name, letter in LETTERS.items()) + ".",
-        )
-    )
-    plateaus = [
-        line
-        for line in map(progression.describe_plateaus, analysis.configurations)
-        if line
-    ]
-    if plateaus:
-        parts += [Text("What diagnostics say of the start:"), Bullets(plateaus)]
-    aligned = _aligned_table(analysis)
-    if aligned:
-        parts.append(aligned)
-    return Section("Stage by stage", parts)
-
-
-def _rank_table(analysis: Analysis) -> Table | None:
-    columns, is_probe = ["configuration"], False
-    cells: dict[str, list[str]] = {}
-    for share in progression.SHARES:
-        standings = progression.standings(analysis, share)
-        if not standings:
-            continue
-        probe = standings[0].is_probe
-        is_probe = is_probe or probe
-        columns.append(f"{share:.0%}{'*' if probe else ''} of the budget")
-        for standing in standings:
-            cells.setdefault(standing.label, []).append(
-                f"{standing.rank} ({standing.accuracy:.4f})"
-            )
-    if not cells:
-        return None
-    note = " * on a probe, before any full evaluation." if is_probe else ""
-    return Table(
-        columns,
-        [[label, *row] for label, row in cells.items()],
-        f"Rank by mean validation accuracy along the budget; differences within noise "
-        f"are ranked, too.{note}",
-    )
-
-
-def _aligned_table(analysis: Analysis) -> Table | None:
-    curves = {c.label: progression.aligned(c.ended) for c in analysis.ranked}
-    curves = {label: curve for label, curve in curves.items() if curve}
-    if not curves:
-        return None
-    longest = max(map(len, curves.values()))
-    shown = sorted({*range(min(longest, 5)), *range(0, longest, 5), longest - 1})
-    rows = [
-        [
-            label,
-            *(
-                f"{curve[n][0]:.4f} ({curve[n][1]})" if n < len(curve) else NOTHING
-                for n in shown
-            ),
-        ]
-        for label, curve in curves.items()
-    ]
-    return Table(
-        ["configuration", *map(str, shown)],
-        rows,
-        "Aligned where runs left their start: mean accuracy (and runs) so many "
-        "evaluations later. Where fewer runs are left, they are those that left early.",
-    )
-
-
 def _claims_section(analysis: Analysis) -> Section | None:
     found = claims.answer_claims(analysis)
     if not found:
@@ -396,7 +264,9 @@ def _declared_section(study: dict[str, Any] | None) -> Section:
         )
     first = study["declared"]
     begun = study["runs_begun_before"]
-    when = f"after {_begun(study)} had begun" if begun else "before its first run"
+    when = "before its first run"
+    if begun:
+        when = f"after {banners.count_begun(study)} had begun"
     num, epochs = len(first["configurations"]), first["epochs"]
     parts: list[Part] = [
         Text(

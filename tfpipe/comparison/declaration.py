@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tfpipe.base import files
-from tfpipe.comparison import results, statistics, tuning
+from tfpipe.comparison import results, score, statistics, tuning
 from tfpipe.comparison.planning import Design, Family
 from tfpipe.training import config as run_config
 from tfpipe.training import run_folder, stages
@@ -108,9 +108,8 @@ def _search_rule(design: Design) -> dict[str, Any]:
     return {
         "factors": {name: values for name, values in factors.items() if values[1:]},
         "seeds": [first + number for number in design.tried],
-        "score": f"mean {METRIC} at the last epoch over these seeds; a diverged run "
-        "counts as the majority share; of equal ones the nearest to the middle of the "
-        "rates tried, then the lower",
+        "score": f"over these seeds: {score.WORDS}; of equal ones the nearest to the "
+        "middle of the rates tried, then the lower",
         "widened": widened,
         "widened_by": tuning.WIDENED_BY,
         "most_widened": tuning.MOST_WIDENED,
@@ -158,7 +157,7 @@ def write_declaration(
     Args:
         runs_dir: the folder of run folders.
         declared: what `declare` returned.
-        runs: all of the study; those that began before are counted.
+        runs: all that belong to the study; those that began before are counted.
         reason: why something changed, for people.
     """
     begun = [

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tfpipe.comparison.analysis import Analysis, Configuration
+from tfpipe.comparison.analysis import Analysis
+from tfpipe.comparison.configurations import Configuration
 from tfpipe.comparison.document import Part, Picture, Pictures, Section, Table, Text
-from tfpipe.comparison.results import RunResult
 from tfpipe.data.manifest import read_manifest
 from tfpipe.data.overview import parts
 from tfpipe.data.records import Record
@@ -69,8 +69,10 @@ def find(analysis: Analysis, records_dir: Path, num_pictures: int) -> Found:
     Args:
         analysis: of the runs.
         records_dir: the records they were trained on; others are refused in a word.
-        num_pictures: at most so many of each kind are shown; 0: none.
+        num_pictures: at most so many of each kind are shown; 0: none, and no suspects.
     """
+    if not num_pictures:
+        return Found(Section(TITLE, [], is_appendix=True), ())
     best = next(iter(analysis.ranked), None)
     known = [answers for c in analysis.configurations if (answers := read_answers(c))]
     reason = _why_none(analysis, known, records_dir)
@@ -79,9 +81,7 @@ def find(analysis: Analysis, records_dir: Path, num_pictures: int) -> Found:
     store = RecordStore(read_manifest(records_dir), fetch="file")
     record = functools.cache(store.record)
     names = store.manifest.class_names
-    found: list[Part] = []
-    if num_pictures:
-        found += _disagreements(known, names, record, num_pictures)
+    found = _disagreements(known, names, record, num_pictures)
     suspects: list[str] = []
     for answers in known:
         if best and answers.label == best.label:
@@ -97,6 +97,11 @@ def _why_none(analysis: Analysis, known: Sequence[Answers], records_dir: Path) -
         for configuration in analysis.configurations
         for run in configuration.ended
     }
+    if not known and any(map(_has_answers, analysis.configurations)):
+        return (
+            "No pictures: the runs of a configuration have other validation pictures "
+            "each, or half a file of predictions."
+        )
     if not known:
         return "No pictures: no run that left its start has stored predictions."
     try:
@@ -115,14 +120,12 @@ def _why_none(analysis: Analysis, known: Sequence[Answers], records_dir: Path) -
 def read_answers(configuration: Configuration) -> Answers | None:
     """Return the answers of a configuration, None where it has none to go by."""
     found = []
-    for run in configuration.ended:
-        path = _predictions(run)
-        if path and path.is_file() and run.escape:
-            try:
-                with np.load(path) as arrays:
-                    found.append({name: arrays[name] for name in arrays.files})
-            except (OSError, ValueError, KeyError, zipfile.BadZipFile):
-                return None  # half a file; what it would have said is unknown
+    for path in _predictions(configuration):
+        try:
+            with np.load(path) as arrays:
+                found.append({name: arrays[name] for name in arrays.files})
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+            return None  # half a file; what it would have said is unknown
     ids = [arrays["source_id"] for arrays in found]
     if not found or any(not np.array_equal(ids[0], other) for other in ids):
         return None
@@ -145,11 +148,18 @@ def read_answers(configuration: Configuration) -> Answers | None:
     )
 
 
-def _predictions(run: RunResult) -> Path | None:
-    if run.folder is None or not run.evaluations:
-        return None
-    name = f"step-{run.final['step']}.npz"
-    return run.folder / run_folder.PREDICTIONS / name
+def _has_answers(configuration: Configuration) -> bool:
+    return bool(_predictions(configuration))
+
+
+def _predictions(configuration: Configuration) -> list[Path]:
+    """Return the last predictions of the runs that left their start."""
+    paths = [
+        run.folder / run_folder.PREDICTIONS / f"step-{run.final['step']}.npz"
+        for run in configuration.ended
+        if run.folder and run.escape
+    ]
+    return [path for path in paths if path.is_file()]
 
 
 def _suspected(answers: Answers) -> list[int]:

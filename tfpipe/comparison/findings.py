@@ -8,7 +8,8 @@ from tfpipe.comparison import analysis as study_analysis
 from tfpipe.comparison import certificate, chosen, declaration
 from tfpipe.comparison.analysis import Analysis
 from tfpipe.comparison.certificate import Check
-from tfpipe.comparison.chosen import Stages
+from tfpipe.comparison.chosen import Parts
+from tfpipe.comparison.configurations import Configuration, describe_runs, group_runs
 from tfpipe.comparison.results import RunResult
 
 
@@ -18,14 +19,16 @@ class Findings:
 
     Attributes:
         study: what `declaration.read_declaration` returned.
-        stages: the runs by what they are for.
+        parts: the runs by what they are for.
         analysis: of those that are compared.
-        checks: what these have in common.
+        tuned: configurations of those that only chose rates.
+        checks: what the compared ones have in common.
     """
 
     study: dict[str, Any] | None
-    stages: Stages
+    parts: Parts
     analysis: Analysis
+    tuned: tuple[Configuration, ...]
     checks: list[Check]
 
     @property
@@ -42,9 +45,9 @@ class Findings:
         compared = [run for c in self.analysis.configurations for run in c.runs]
         tuning = [
             dataclasses.replace(run, label=f"tuning: {run.label}")
-            for run in self.stages.tuning
+            for run in self.parts.tuning
         ]
-        return [*compared, *self.stages.undeclared, *tuning]
+        return [*compared, *self.parts.undeclared, *tuning]
 
 
 def gather(results: Sequence[RunResult], study: dict[str, Any] | None) -> Findings:
@@ -55,10 +58,14 @@ def gather(results: Sequence[RunResult], study: dict[str, Any] | None) -> Findin
         study: what `declaration.read_declaration` returned; None where nothing was
             declared.
     """
-    stages = chosen.resolve(declaration.last_declared(study), results)
+    parts = chosen.resolve(declaration.last_declared(study), results)
     return Findings(
         study=study,
-        stages=stages,
-        analysis=study_analysis.analyse(stages.compared, stages.declared),
-        checks=certificate.certify(stages.compared, stages.declared),
+        parts=parts,
+        analysis=study_analysis.analyse(parts.compared, parts.declared),
+        tuned=tuple(
+            describe_runs(label, runs)
+            for label, runs in group_runs(parts.tuning).items()
+        ),
+        checks=certificate.certify(parts.compared, parts.declared, parts.tuning),
     )

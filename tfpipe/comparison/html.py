@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tfpipe.base.words import visible
 from tfpipe.comparison import charts, plots
-from tfpipe.comparison.analysis import Configuration
+from tfpipe.comparison.configurations import Configuration
 from tfpipe.comparison.document import (
     Bullets,
     Command,

@@ -41,15 +41,17 @@ def page(document: Document) -> str:
         if isinstance(part, Table) and part.is_main
     ]
     lines = ["% Needs \\usepackage{booktabs,textcomp} and \\usepackage[T1]{fontenc}."]
-    body = "\n".join(map(_table, tables))
+    body = "\n".join(_table(table, document.banners) for table in tables)
     if any(ord(letter) > 0x24F for letter in body):
         lines.append("% Has letters beyond Latin: for XeLaTeX or LuaLaTeX with a font.")
     return "\n".join([*lines, body]) + "\n"
 
 
-def _table(table: Table) -> str:
+def _table(table: Table, banners: Sequence[str]) -> str:
     kinds = "".join("r" if is_number else "l" for is_number in table.are_numbers)
-    caption = [f"\\caption{{{escape(table.caption)}}}"] if table.caption else []
+    # What every number must be read with goes where the numbers go.
+    words = [escape(table.caption), *(f"\\textbf{{{escape(b)}.}}" for b in banners)]
+    caption = [f"\\caption{{{' '.join(filter(None, words))}}}"] if any(words) else []
     lines = [
         "\\begin{table}",
         "\\centering",

@@ -19,6 +19,8 @@ from tfpipe.comparison.document import (
 # An underscore inside a word, as in val_accuracy, is one to Markdown, too; "&" and "<"
 # act where a name or a tag may follow.
 _ACTS = re.compile(r"[\\`*\[|~$]|<(?=[A-Za-z/!?])|&(?=#?\w+;)|(?<!\w)_|_(?!\w)")
+# GitHub makes links of these anywhere.
+_LINKS = re.compile(r"(?<=:)(?=//)|(?<=\bwww)(?=\.)", re.IGNORECASE)
 _BEGINS = re.compile(r"^(\s*)([#>+-]|\d+(?=[.)]))")
 
 
@@ -100,6 +102,7 @@ def escape(text: str, *, is_block: bool = False) -> str:
         is_block: whether it begins a line, where a number or a dash makes a list.
     """
     safe = _ACTS.sub(lambda match: f"\\{match[0]}", visible(text))
+    safe = _LINKS.sub("<!-- -->", safe)
     if not is_block:
         return safe
     begin = _BEGINS.match(safe)

@@ -4,11 +4,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tfpipe.comparison import declaration
-from tfpipe.comparison.analysis import Analysis
 from tfpipe.comparison.document import Bullets, Section, Text
+from tfpipe.comparison.findings import Findings
 from tfpipe.comparison.results import RunResult, conditions_of, format_number
 
 TITLE = "Methods"
+SAME_IN_A_SEED = ("initial weights", "order of pictures")
+"""Checks of the certificate."""
 LIBRARIES = ("tfpipe", "tensorflow", "keras", "jax", "numpy")
 INTERVALS = (
     "A run is the unit. Intervals are of 95\u00a0%: of means by Student's t, of rates "
@@ -17,13 +19,9 @@ INTERVALS = (
 )
 
 
-def describe(analysis: Analysis, study: dict[str, Any] | None) -> Section:
-    """Return what a reader needs to judge or repeat the study.
-
-    Args:
-        analysis: of its runs.
-        study: study.json, None where there is none.
-    """
+def describe(found: Findings) -> Section:
+    """Return what a reader needs to judge or repeat the study."""
+    analysis, study = found.analysis, found.study
     runs = [
         run
         for configuration in analysis.configurations
@@ -38,6 +36,14 @@ def describe(analysis: Analysis, study: dict[str, Any] | None) -> Section:
         if (begun := [run for run in configuration.runs if run.facts])
     ]
     before = [_data(runs), _model(runs), _training(runs)]
+    if all(c.matches for c in found.checks if c.name in SAME_IN_A_SEED):
+        before.append(
+            "Runs of one seed start from the same weights and see the same pictures in "
+            "the same order."
+        )
+    declared = declaration.last_declared(study)
+    if declared and "search" in declared:
+        before.append(_search(declared["search"]))
     after = [_machine(runs), _statistics(analysis.declared), _declared(study)]
     return Section(
         TITLE,
@@ -104,9 +110,7 @@ def _training(runs: Sequence[RunResult]) -> str:
         f"Training: batches of {_or(c['batch_size'] for c in conditions)}, "
         f"{_or(run.settings['epochs'] for run in runs)} epochs, early stopping "
         f"{_or(run.identity['early_stopping'] for run in runs)}, class weights "
-        f"{_or(c['class_weight'] for c in conditions)}; {len(runs)} runs of {of}. "
-        "Runs of one seed start from the same weights and see the same pictures in the "
-        "same order."
+        f"{_or(c['class_weight'] for c in conditions)}; {len(runs)} runs of {of}."
     )
 
 
@@ -156,6 +160,17 @@ def _statistics(declared: dict[str, Any]) -> str:
         f"Statistics: {declaration.METRIC} at {declaration.METRIC_AT}; "
         f"{declaration.TEST} ({len(declared['comparisons'])}), at a level of "
         f"{declared['alpha']:g}. {INTERVALS}"
+    )
+
+
+def _search(rule: dict[str, Any]) -> str:
+    """Say how learning rates were chosen."""
+    is_tuned = rule["compared_on"] == "fresh seeds"
+    by = "runs that are not compared" if is_tuned else "the compared runs"
+    seeds = ", ".join(map(str, rule["seeds"]))
+    return (
+        f"Learning rates were chosen by {by}, of seed{'s' * (len(rule['seeds']) > 1)} "
+        f"{seeds}; rule: {rule['score']}."
     )
 
 

@@ -5,7 +5,6 @@ same command plans the same runs, stopped or not.
 """
 
 import dataclasses
-import statistics
 from collections.abc import Collection, Sequence
 
 from tfpipe.comparison import study, tuning
@@ -15,6 +14,7 @@ from tfpipe.comparison.results import (
     read_results,
     replicate_labels,
 )
+from tfpipe.comparison.score import Score, score_runs
 from tfpipe.comparison.study import CompareConfig, Point, find_finished, replicate
 from tfpipe.comparison.tuning import Search
 from tfpipe.training.config import RunConfig
@@ -166,7 +166,7 @@ def plan_study(design: Design, trained: Collection[RunConfig] = ()) -> Plan:
     # A set that keeps its order.
     runs = dict.fromkeys(replicate(design.starts, design.tried, design.vary_split))
 
-    def scores(name: str, rates: Sequence[float]) -> list[float] | None:
+    def scores(name: str, rates: Sequence[float]) -> list[Score] | None:
         asked = {
             rate: replicate([at(name, rate)], design.tried, design.vary_split)
             for rate in rates
@@ -175,7 +175,7 @@ def plan_study(design: Design, trained: Collection[RunConfig] = ()) -> Plan:
         runs.update(dict.fromkeys(everything))
         if not all(_has_ended(run, trained) for run in everything):
             return None
-        return [_mean_score(group) for group in asked.values()]
+        return [score_runs(read_results(group)) for group in asked.values()]
 
     configs = {family.name: family.config for family in design.families}
 
@@ -212,15 +212,24 @@ def plan_study(design: Design, trained: Collection[RunConfig] = ()) -> Plan:
     )
 
 
+def describe_rest(design: Design, plan: Plan) -> str:
+    """Say what will follow from the results of the runs that are left."""
+    words = "what comes next follows from their results"
+    if any(family.search.centre is not None for family in design.families):
+        words += ": more rates where the best is the lowest or highest"
+    if design.tune and not plan.compared:
+        num = len(design.families) * design.replicates
+        joint = "; then " if ":" in words else ": "
+        words += (
+            f"{joint}{num} runs with fresh seeds, {design.replicates} of each of "
+            f"{len(design.families)} best, each as long as one of these"
+        )
+    return words
+
+
 def _has_ended(run: RunConfig, trained: Collection[RunConfig]) -> bool:
     own = run.replace(overwrite=False) if run in trained else run
     return find_finished(own) is not None
-
-
-def _mean_score(replicates: Sequence[RunConfig]) -> float:
-    return statistics.fmean(
-        result.final_accuracy() for result in read_results(replicates)
-    )
 
 
 def _describe_splits(design: Design) -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfpipe.comparison import series, statistics
-from tfpipe.comparison.analysis import Configuration
+from tfpipe.comparison.configurations import Configuration
 from tfpipe.comparison.results import RunResult
 from tfpipe.training import curves
 

@@ -10,8 +10,8 @@ import statistics
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tfpipe.comparison import analysis as study_analysis
-from tfpipe.comparison.analysis import Analysis, Configuration
+from tfpipe.comparison.analysis import Analysis
+from tfpipe.comparison.configurations import Configuration, escape_event, stages_of
 from tfpipe.comparison.results import RunResult
 from tfpipe.training import stages, surface
 from tfpipe.training.stages import Thresholds
@@ -77,12 +77,21 @@ def _standings(
         if any(value is None for row in rows for value in row):
             continue
         means = [statistics.fmean(v for v in row if v is not None) for row in rows]
-        order = sorted(range(len(means)), key=lambda index: -means[index])
+        # What has diverged counts as the majority share, and is worth less than that.
+        lost = [
+            all(_has_diverged(run, limit_of(run)) for run in c.ended)
+            for c in configurations
+        ]
+        order = sorted(range(len(means)), key=lambda i: (lost[i], -means[i]))
         return [
             Standing(
                 label=configurations[index].label,
                 # Equal accuracies share their rank.
-                rank=1 + sum(mean > means[index] + EQUAL for mean in means),
+                rank=1
+                + sum(
+                    (not lost[other], mean) > (not lost[index], means[index] + EQUAL)
+                    for other, mean in enumerate(means)
+                ),
                 accuracy=means[index],
                 is_probe=is_probe,
             )
@@ -96,12 +105,19 @@ def _accuracy_by(run: RunResult, limit: float, is_probe: bool) -> float | None:
     limit = math.floor(limit + EQUAL)
     if limit >= run.budget_steps and not is_probe:
         return run.final_accuracy()
-    seen = [line["step"] for line in (*run.probes, *run.evaluations)]
-    if run.status == "diverged" and limit > max(seen, default=0):
-        return run.majority_share  # it diverged behind the last look at it
+    if _has_diverged(run, limit):
+        return run.majority_share
     lines = run.probes if is_probe else run.evaluations
     before = [line["val_accuracy"] for line in lines if line["step"] <= limit]
     return float(before[-1]) if before else None
+
+
+def _has_diverged(run: RunResult, limit: float) -> bool:
+    """Tell whether a run had diverged by a step: behind the last look at it."""
+    if run.status != "diverged":
+        return False
+    seen = [line["step"] for line in (*run.probes, *run.evaluations)]
+    return limit >= run.budget_steps or math.floor(limit + EQUAL) > max(seen, default=0)
 
 
 def aligned(runs: Sequence[RunResult]) -> list[tuple[float, int]]:
@@ -111,7 +127,7 @@ def aligned(runs: Sequence[RunResult]) -> list[tuple[float, int]]:
     """
     curves = []
     for run in runs:
-        step, was = study_analysis.escape_event(run)
+        step, was = escape_event(run)
         if was:
             curves.append(
                 [e["val_accuracy"] for e in run.evaluations if e["step"] >= step]
@@ -190,12 +206,12 @@ def _descent_order(
 
 
 def _left(run: RunResult) -> bool:
-    return study_analysis.escape_event(run)[1]
+    return escape_event(run)[1]
 
 
 def _num_behind(run: RunResult) -> int:
     """Return the evaluations of a run from the first that says that it left."""
-    step, _ = study_analysis.escape_event(run)
+    step, _ = escape_event(run)
     return sum(line["step"] >= step for line in run.evaluations)
 
 
@@ -255,14 +271,10 @@ def sensitivity(analysis: Analysis) -> list[Sensitivity]:
             (old, new)
             for c in analysis.configurations
             for run, labels in zip(c.ended, c.stages, strict=True)
-            for old, new in zip(
-                labels, study_analysis.stages_of(run, thresholds), strict=True
-            )
+            for old, new in zip(labels, stages_of(run, thresholds), strict=True)
         ]
         escaped = {
-            c.label: sum(
-                study_analysis.escape_event(run, thresholds)[1] for run in c.ended
-            )
+            c.label: sum(escape_event(run, thresholds)[1] for run in c.ended)
             for c in analysis.configurations
         }
         changed = sum(old != new for old, new in pairs)

@@ -15,7 +15,8 @@ from tfpipe.comparison import (
     plots,
 )
 from tfpipe.comparison import results as run_results
-from tfpipe.comparison.analysis import Analysis, Configuration
+from tfpipe.comparison.analysis import Analysis
+from tfpipe.comparison.configurations import Configuration
 from tfpipe.comparison.document import Document, Figure, Part, Section, Text
 from tfpipe.comparison.findings import Findings
 
@@ -71,7 +72,7 @@ def write_report(
     source = Path(records_dir or next(own, ""))
     pictures = disagreements.find(analysis, source, num_pictures)
     curves = _other_curves(said, configurations)
-    added = [curves, methods.describe(analysis, found.study), pictures.section]
+    added = [curves, methods.describe(found), pictures.section]
     document = _with_sections(said, [section for section in added if section.parts])
     figures = plots.draw_comparison(configurations, folder / FIGURES)
     drawn = {path.stem: path.read_bytes() for path in figures if path.suffix == ".png"}
@@ -81,8 +82,11 @@ def write_report(
         REPORT: markdown.page(_numbered(document, analysis), FIGURES),
         TABLE: latex.page(document),
         NUMBERS: run_results.to_csv(results),
-        disagreements.SUSPECTS: disagreements.suspects_text(pictures.suspects),
     }
+    if num_pictures:
+        texts[disagreements.SUSPECTS] = disagreements.suspects_text(pictures.suspects)
+    else:
+        (folder / disagreements.SUSPECTS).unlink(missing_ok=True)
     for name, text in texts.items():
         files.write_bytes(folder / name, text.encode())
     return Report(said, [*(folder / name for name in texts), *figures])

@@ -196,7 +196,7 @@ def _from_record(record: RunRecord, label: str) -> RunResult:
         status=record.status["status"],
         reason=record.status["reason"],
         evaluations=[_with_nan(line) for line in record.evaluations],
-        probes=record.probes,
+        probes=[_with_nan(line) for line in record.probes],
         folder=record.folder,
     )
 
@@ -408,7 +408,7 @@ def to_csv(results: Sequence[RunResult]) -> str:
             rows += [
                 (f"predicted_share_{class_name}", share)
                 for class_name, share in zip(
-                    result.facts["class_names"], shares, strict=False
+                    result.facts.get("class_names", ()), shares, strict=False
                 )
             ]
             for metric, value in rows:

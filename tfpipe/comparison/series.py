@@ -5,7 +5,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from tfpipe.comparison.analysis import Configuration
+from tfpipe.comparison.configurations import Configuration
 from tfpipe.comparison.results import RunResult
 
 
@@ -83,7 +83,7 @@ def _median(runs: Sequence[RunResult], metric: str) -> Curve:
     isn't that of the survivors.
     """
     worst = math.inf if metric.endswith("loss") else -math.inf
-    begun = [run for run in runs if run.evaluations]
+    begun = [run for run in runs if run.evaluations or run.status == "diverged"]
     curves = [_curve(run, metric) for run in begun]
     diverged = [run.status == "diverged" for run in begun]
     points = []

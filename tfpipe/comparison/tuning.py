@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from tfpipe.comparison.results import format_number
+from tfpipe.comparison.score import Score
 
 REACH = 2
 """Rates on either side of the centre at the start: five in all."""
@@ -20,7 +21,7 @@ WIDENED_BY = 2
 MOST_WIDENED = 2
 """Times a search goes on beyond the same side."""
 
-Scores = Callable[[str, Sequence[float]], Sequence[float] | None]
+Scores = Callable[[str, Sequence[float]], Sequence[Score] | None]
 """Gives the score of each rate of a search, by its name; None while one is missing."""
 
 
@@ -88,15 +89,16 @@ def around(rate: float) -> Search:
     return Search(start=Search(start=(), centre=centre).rates, centre=centre)
 
 
-def find_best(scores: Sequence[float]) -> int:
+def find_best(scores: Sequence[Score]) -> int:
     """Return the place of the highest score.
 
     Of equal ones it is the nearest to the middle of those tried, then the lower: equal
     scores point nowhere.
     """
     middle = (len(scores) - 1) / 2
-    return min(
-        range(len(scores)), key=lambda place: (-scores[place], abs(place - middle))
+    return max(
+        range(len(scores)),
+        key=lambda place: (scores[place], -abs(place - middle), -place),
     )
 
 
@@ -135,7 +137,7 @@ def follow(searches: Mapping[str, Search], scores: Scores) -> Course:
 
     Args:
         searches: as they start.
-        scores: of rates; higher is better.
+        scores: of rates.
     """
     now, lines = dict(searches), list[str]()
     while True:
@@ -164,15 +166,16 @@ def follow(searches: Mapping[str, Search], scores: Scores) -> Course:
         now |= widened
 
 
-def _describe(name: str, search: Search, scores: Sequence[float]) -> str:
+def _describe(name: str, search: Search, scores: Sequence[Score]) -> str:
     """Say which rate of a search is the best so far, and where it lies."""
     rates, place = search.rates, find_best(scores)
     span = f"{format_number(rates[0])} to {format_number(rates[-1])}"
     best = format_number(rates[place])
     if len(set(scores)) == 1:
-        return f"{name}: all rates of {span} give {scores[place]:.4f}, taken: {best}"
+        accuracy = scores[place].accuracy
+        return f"{name}: all rates of {span} give {accuracy:.4f}, taken: {best}"
     where = {-1: ", the lowest", 0: "", 1: ", the highest"}
     return (
         f"{name}: the best of {len(rates)} rates of {span} is {best} "
-        f"({scores[place]:.4f}){where[edge_of(place, len(rates))]}"
+        f"({scores[place].accuracy:.4f}){where[edge_of(place, len(rates))]}"
     )
