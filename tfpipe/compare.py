@@ -28,14 +28,10 @@ from pathlib import Path
 from tfpipe import cli
 from tfpipe.base import settings
 from tfpipe.comparison import (
-    aggregate,
     declaration,
     execution,
-    findings,
-    page,
     planning,
-    rendering,
-    results,
+    reporting,
     study,
     trial,
 )
@@ -66,9 +62,7 @@ def work(config: CompareConfig) -> int:
         return cli.EXIT_OK
     _print_lines(filter(None, [power]))
     runs_dir = Path(config.run.runs_dir)
-    # Runs that are compared later may be there already, too.
-    known = list(dict.fromkeys([*plan.runs, *design.candidates]))
-    declaration.write_declaration(runs_dir, declared, known, config.study.reason)
+    declaration.write_declaration(runs_dir, declared, config.study.reason)
     try:
         plan, codes = _train(design, plan, config.study.workers)
     except KeyboardInterrupt:
@@ -82,22 +76,13 @@ def work(config: CompareConfig) -> int:
         raise
     if all(code == cli.EXIT_WRONG_INPUT for code in codes):
         return cli.EXIT_WRONG_INPUT
-    runs = results.read_results([*plan.compared, *plan.tuning])
-    found = findings.gather(runs, declaration.read_declaration(runs_dir))
-    report = rendering.write_report(
-        found,
-        runs_dir / rendering.REPORT_DIR,
+    print()
+    reporting.report_folder(
+        runs_dir,
         records_dir=config.data.records_dir,
         num_pictures=config.study.pictures,
+        planned=[*plan.compared, *plan.tuning],
     )
-    paths = report.paths
-    if aggregate.write_aggregates(found.groups, runs_dir):
-        paths.append(runs_dir / aggregate.FOLDER)
-    print()
-    page.print_page(found.runs)
-    print()
-    page.print_answer(report.document)
-    print("\nwritten:", *rendering.list_paths(paths), sep="\n  ")
     command = promise.tensorboard_command(config.run.runs_dir)
     print(f"curves side by side: {command}")
     return cli.EXIT_DIVERGED if any(codes) else cli.EXIT_OK

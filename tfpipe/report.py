@@ -17,14 +17,7 @@ from pathlib import Path
 
 from tfpipe import cli
 from tfpipe.base.settings import check_settings, setting
-from tfpipe.comparison import (
-    aggregate,
-    declaration,
-    findings,
-    page,
-    rendering,
-    results,
-)
+from tfpipe.comparison import rendering, reporting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,26 +48,12 @@ class ReportConfig:
 
 def work(config: ReportConfig) -> int:
     """Read the runs, write the report, print the table."""
-    runs_dir = Path(config.runs_dir)
-    study = declaration.read_declaration(runs_dir)
-    damaged: list[str] = []
-    declared = declaration.last_declared(study)
-    runs = results.read_folder(runs_dir, declared, damaged.append)
-    found = findings.gather(runs, study)
-    report = rendering.write_report(
-        found,
-        Path(config.out) if config.out else runs_dir / rendering.REPORT_DIR,
+    reporting.report_folder(
+        Path(config.runs_dir),
+        out=config.out,
         records_dir=config.records_dir,
         num_pictures=config.pictures,
-        damaged=damaged,
     )
-    paths = report.paths
-    if not config.out and aggregate.write_aggregates(found.groups, runs_dir):
-        paths.append(runs_dir / aggregate.FOLDER)
-    page.print_page(found.runs)
-    print()
-    page.print_answer(report.document)
-    print("\nwritten:", *rendering.list_paths(paths), sep="\n  ")
     return cli.EXIT_OK
 
 

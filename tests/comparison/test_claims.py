@@ -22,7 +22,7 @@ def test_the_notebooks_own_runs(notebook_runs):
         "Does a larger rate (adam 1e-3) oscillate or collapse?": (
             "It collapses: one class was answered in 5 of 5 evaluations, accuracy fell "
             "from one to the next by more than 2 standard errors of such a difference "
-            "0 times of 4, and 0 "
+            "0 of 4 times, and 0 "
             "of 1 run left its start."
         ),
         "Does an adaptive optimizer need no learning rate?": (

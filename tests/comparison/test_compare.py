@@ -257,7 +257,7 @@ def test_a_dry_run_of_a_search_says_that_more_follows(search, tmp_path):
     code, output, _ = search("--learning_rates=auto", "--dry_run")
     assert code == 0
     assert "run 10 of 10: adam-lr0.01-s0: to train" in output
-    assert "what comes next follows from their results\n" in output
+    assert "what comes next follows from their results: more rates where" in output
     assert not (tmp_path / "runs").exists()
 
 

@@ -175,7 +175,7 @@ def test_what_was_declared_late_is_said(write_run, begun, changed, banners):
     assert document.banners == banners
     if changed:
         lines = section(document, "What was declared").parts[-1].lines
-        assert lines[0].endswith("begun: epochs; reason: none given")
+        assert lines[0].endswith("begun: epochs 5 to 5; reason: none given")
 
 
 def test_other_thresholds_than_declared_are_said(write_run):
@@ -256,7 +256,8 @@ def test_a_folder_of_the_first_format(write_run):
     document = build(runs)
     assert not [line for line in document.banners if "Not comparable" in line]
     assert "device=not recorded" in words(document)
-    assert not any(isinstance(p, Command) for p in document.sections[0].parts)
+    [command] = (p for p in document.sections[0].parts if isinstance(p, Command))
+    assert command.line == "python -m tfpipe.train --optimizer=adam"
 
 
 @pytest.mark.parametrize(
@@ -338,3 +339,37 @@ def test_a_configuration_that_was_not_declared_is_no_answer(write_replicates):
     assert any(line.startswith("Left out: 1 run of ") for line in document.banners)
     [table] = tables(document, "Runs that were not declared")
     assert [row[:2] for row in table.rows] == [["lion 1e-4", "0"]]
+
+
+def test_what_a_change_dropped_is_named(write_run):
+    runs = [write_run([0.6, 0.7], optimizer=name) for name in ("adam", "sgd", "lion")]
+    change = {**study_of(runs[1:], 3), "reason": "lion is better"}
+    change["different"] = ["configurations", "comparisons"]
+    document = build(runs, study_of(runs, 0, [change]))
+    [line] = section(document, "What was declared").parts[-1].lines
+    assert line.endswith(
+        "with 3 runs begun: configurations without adam 1e-4; comparisons; reason: "
+        "lion is better"
+    )
+    [table] = tables(document, "Runs that were not declared")
+    assert [row[0] for row in table.rows] == ["adam 1e-4"]
+
+
+def test_an_augmentation_that_is_a_factor_is_no_other_order(write_run):
+    """A fingerprint of an order says how pictures were augmented, too."""
+    prints = ("a" * 64, "b" * 64)
+    runs = [
+        write_run([0.6, 0.7], augment=augment, each={"order_fingerprint": [own] * 2})
+        for augment, own in zip(([], ["flip"]), prints, strict=True)
+    ]
+    lines = build(runs, study_of(runs)).banners
+    assert not [line for line in lines if "Not comparable" in line]
+
+
+def test_a_run_that_went_on_alone_is_of_the_same_machine(write_run):
+    facts = {"machine": {"cpu": "A CPU", "cores": 1}, "workers": 2}
+    alone = {"machine": {"cpu": "A CPU", "cores": 2}, "workers": 1, "versions": {}}
+    run = write_run([0.6, 0.7], facts={**facts, "sessions": [alone]})
+    document = build([run])
+    assert not [line for line in document.banners if "Not comparable" in line]
+    assert "machine=A CPU with 2 cores" in words(document)

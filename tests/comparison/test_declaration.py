@@ -18,7 +18,7 @@ def write(tmp_path, reason="", **values):
     runs = plan(tmp_path, **values)
     runs_dir = tmp_path / "runs"
     declared = declaration.declare(runs, "d" * 64)
-    declaration.write_declaration(runs_dir, declared, runs, reason)
+    declaration.write_declaration(runs_dir, declared, reason)
     return declaration.read_declaration(runs_dir)
 
 
@@ -94,3 +94,12 @@ def test_a_declaration_that_was_edited_is_refused(tmp_path, how):
     path.write_text(json.dumps(study) if how == "epochs" else "{")
     with pytest.raises(ValueError, match="must be a declaration as it was written"):
         write(tmp_path)
+
+
+def test_runs_that_a_change_drops_are_counted_too(tmp_path, write_run):
+    write(tmp_path)
+    for seed in (0, 7):  # of a seed that was never asked for, too
+        write_run([0.6], optimizer="adam", seed=seed)
+    write_run([0.6], optimizer="lion")
+    [change] = write(tmp_path, optimizers=("rmsprop", "sgd"))["changes"]
+    assert change["runs_begun_before"] == 2

@@ -159,12 +159,13 @@ def test_the_plan_says_where_runs_go_on_and_how_long_they_take(write_run, fake_t
 
 
 def test_runs_begin_replicate_by_replicate_the_longest_first():
-    runs = plan(
-        run=("adam,epochs=1", "sgd,epochs=3", "lion,image_size=448"),
-        epochs=2,
-        replicates=2,
-        train_examples=10,
+    run = RunConfig.of(epochs=2, train_examples=10)
+    changes = (
+        {"optimizer": "adam", "epochs": 1},
+        {"optimizer": "sgd", "epochs": 3},
+        {"optimizer": "lion", "image_size": 448},
     )
+    runs = [run.replace(seed=seed, **change) for seed in (0, 1) for change in changes]
     rules = [(r.optimizer.optimizer, r.run.seed) for r in runs]
     adam, sgd, lion, *_ = runs
     paces = []
@@ -246,6 +247,7 @@ def test_cores_memory_and_threads_are_divided(monkeypatch):
     assert one.environment == {
         machine.WORKERS: "2",
         machine.MEMORY_BYTES: "500",
+        machine.ALL_CORES: "5",
         sharing.THREADS: "5",  # sums are divided as a run alone divides them
     }
     seven = sharing.divide(7, [])

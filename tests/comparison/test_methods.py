@@ -1,4 +1,5 @@
 import re
+import shutil
 
 from tfpipe.comparison import declaration, findings, methods, results
 
@@ -47,7 +48,7 @@ def test_what_a_reader_needs_is_said(write_run):
         "adam 1e-4: Adam(beta_1=0.9, epsilon=1e-7, "
         "learning_rate=InverseTimeDecay(initial_learning_rate=1e-4))"
     ]
-    assert "Hardware: A GPU, 2 cores. Software: keras 3.15.1." in last
+    assert "Hardware: A GPU, on A CPU with 2 cores. Software: keras 3.15.1." in last
     assert "sign-flip test" in last
     assert last.endswith(
         "Nothing was declared before the runs; every pair found is compared."
@@ -74,14 +75,15 @@ def test_when_it_was_declared_is_said(write_run, tmp_path):
     runs_dir = tmp_path / "fresh"
     elsewhere = [run.replace(runs_dir=str(runs_dir)) for run in runs]
     declared = declaration.declare(elsewhere, "d" * 64)
-    declaration.write_declaration(runs_dir, declared, elsewhere, "")
+    declaration.write_declaration(runs_dir, declared, "")
     study = declaration.read_declaration(runs_dir)
     last = words_of(runs, study)[-1]
     assert last.endswith(
         f"Declaration {study['sha256']} was made before its first run."
     )
+    shutil.copytree(tmp_path / "runs", runs_dir, dirs_exist_ok=True)
     later = declaration.declare(runs, "d" * 64, baseline="adam 1e-4")
-    declaration.write_declaration(runs_dir, later, runs, "why")
+    declaration.write_declaration(runs_dir, later, "why")
     last = words_of(runs, declaration.read_declaration(runs_dir))[-1]
     assert re.search(
         r"was made when 2 of its runs had begun; it is change 1 of what was declared "

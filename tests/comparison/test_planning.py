@@ -16,6 +16,7 @@ from tfpipe.comparison import (
     study,
 )
 from tfpipe.comparison.document import Bullets
+from tfpipe.comparison.labels import configuration_labels, replicate_labels
 from tfpipe.comparison.study import CompareConfig
 from tfpipe.training.config import run_name
 
@@ -211,10 +212,10 @@ def test_replicates_of_other_splits_are_one_configuration(design, train):
     last = follow(asked, train)[-1]
     splits = {(run.run.seed, run.data.split_seed) for run in last.runs}
     assert splits == {(0, 4), (1, 5), (2, 6)}
-    labels = results.replicate_labels(last.runs)
+    labels = replicate_labels(last.runs)
     assert labels[:4] * 3 == labels
     assert labels[:4] == ["sgd 1e-3", "sgd 0.01", "adam 1e-3", "adam 0.01"]
-    assert results.configuration_labels(last.runs)[4] == "sgd 1e-3 seed=1"
+    assert configuration_labels(last.runs)[4] == "sgd 1e-3 seed=1"
     declared = declaration.declare(asked.candidates, "d" * 64, "adam 1e-3", asked)
     assert list(declared["configurations"]) == labels[:4]
     assert declared["split_seeds"] == [4, 5, 6]
@@ -227,7 +228,7 @@ def test_replicates_of_other_splits_are_one_configuration(design, train):
 
 def test_a_split_that_is_a_factor_tells_configurations_apart(design):
     asked = design(run=("sgd", "sgd,split_seed=1"), replicates=2)
-    labels = results.replicate_labels(planning.plan_study(asked).runs)
+    labels = replicate_labels(planning.plan_study(asked).runs)
     assert labels == ["sgd 1e-4 split_seed=0", "sgd 1e-4 split_seed=1"] * 2
 
 
@@ -264,9 +265,8 @@ def test_the_rule_is_declared_and_not_what_follows_from_results(
     asked = design(**AUTO, tune=True, replicates=6)
 
     def declare():
-        plan = planning.plan_study(asked)
         declared = declaration.declare(asked.candidates, "d" * 64, "", asked)
-        declaration.write_declaration(tmp_path / "runs", declared, plan.runs, "")
+        declaration.write_declaration(tmp_path / "runs", declared, "")
         return declaration.read_declaration(tmp_path / "runs")
 
     first = declare()

@@ -49,7 +49,7 @@ def test_help_opens_with_the_command():
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("/nowhere",), "runs folder must hold runs, got /nowhere without"),
+        (("/nowhere",), "runs folder must exist, got /nowhere"),
         (("a", "b"), "arguments must be flags behind runs_dir, got 'b'"),
         (("--pictures=-1",), "pictures must be a whole number of at least 0"),
     ],

@@ -6,6 +6,7 @@ import math
 import pytest
 
 from tfpipe.comparison import results
+from tfpipe.comparison.labels import configuration_labels, format_number, label_settings
 from tfpipe.training import config as run_config
 from tfpipe.training import run_folder
 from tfpipe.training.config import RunConfig
@@ -26,7 +27,7 @@ def test_the_notebook_in_plain_values(notebook_runs):
 
 def test_labels_say_what_else_differs():
     runs = [RunConfig(), RunConfig.of(seed=1, learning_rate=0.003, batch_size=64)]
-    assert results.configuration_labels(runs) == [
+    assert configuration_labels(runs) == [
         "rmsprop 1e-4 batch_size=32 seed=0",
         "rmsprop 3e-3 batch_size=64 seed=1",
     ]
@@ -39,7 +40,7 @@ def test_a_setting_that_few_have_is_in_their_labels():
     ]
     for order in (rows, rows[::-1]):
         labels = {"adam 1e-3", "adam 1e-3 epochs=5"}
-        assert set(results.label_settings(order)) == labels
+        assert set(label_settings(order)) == labels
 
 
 @pytest.mark.parametrize(
@@ -56,7 +57,7 @@ def test_a_setting_that_few_have_is_in_their_labels():
     ],
 )
 def test_numbers_as_people_write_them(value, text):
-    assert results.format_number(value) == text
+    assert format_number(value) == text
 
 
 def test_a_run_that_never_began_keeps_its_place(write_run):
@@ -179,7 +180,7 @@ def test_a_damaged_folder_is_named_and_left_out(write_run, damage, word):
 @pytest.mark.parametrize("name", ["runs", "absent"])
 def test_a_folder_without_runs_is_refused(tmp_path, name):
     (tmp_path / "runs").mkdir()
-    with pytest.raises(ValueError, match="runs folder must hold runs, got"):
+    with pytest.raises(ValueError, match=r"runs folder must (hold runs|exist), got"):
         results.read_folder(tmp_path / name)
 
 

@@ -1,9 +1,9 @@
 """What this process may use: cores, memory, GPUs, CPU features.
 
-Three variables of the environment say that it shares the machine; `sharing` sets them.
+Four variables of the environment say that it shares the machine; `sharing` sets them.
 TFPIPE_WORKERS: processes that work at the same time, this one among them.
 TFPIPE_GPU_WORKERS: those of them on its GPU. TFPIPE_MEMORY_BYTES: the most memory it
-may count on, in bytes.
+may count on, in bytes. TFPIPE_ALL_CORES: the cores of all of them.
 """
 
 import math
@@ -15,7 +15,7 @@ from pathlib import Path
 CGROUP = Path("/sys/fs/cgroup")
 SELF_CGROUP = Path("/proc/self/cgroup")
 WORKERS, GPU_WORKERS = "TFPIPE_WORKERS", "TFPIPE_GPU_WORKERS"
-MEMORY_BYTES = "TFPIPE_MEMORY_BYTES"
+MEMORY_BYTES, ALL_CORES = "TFPIPE_MEMORY_BYTES", "TFPIPE_ALL_CORES"
 CUDA_DEVICES = "CUDA_VISIBLE_DEVICES"
 GPU_SECONDS = 20.0
 """After which nvidia-smi, which hangs with some broken drivers, is given up."""
@@ -158,6 +158,8 @@ def describe() -> dict[str, object]:
         "cpu": cpu_model(),
         "cpu_flags": sorted(cpu_flags().intersection(interesting)),
         "cores": usable_cores(),
+        # Of all who share it.
+        "all_cores": _from_environment(ALL_CORES) or usable_cores(),
         "system": platform.system(),
         "machine": platform.machine(),
         "python": platform.python_version(),

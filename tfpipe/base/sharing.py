@@ -44,6 +44,7 @@ def divide(num_workers: int, gpus: Sequence[str]) -> list[Share]:
         environment = {
             machine.WORKERS: str(num_workers),
             machine.MEMORY_BYTES: str(max(1, memory)),
+            machine.ALL_CORES: str(machine.usable_cores()),
         }
         if cores:
             environment[THREADS] = os.environ.get(THREADS, str(len(cores)))

@@ -10,9 +10,10 @@ from tfpipe.comparison.analysis import Analysis, Comparison
 from tfpipe.comparison.cells import LEAST_FOR_INTERVAL, format_range
 from tfpipe.comparison.certificate import Check
 from tfpipe.comparison.configurations import Configuration, are_of_rates
-from tfpipe.comparison.results import format_number
+from tfpipe.comparison.labels import format_number
 from tfpipe.comparison.score import score_runs
-from tfpipe.training import stages
+from tfpipe.training import promise, stages
+from tfpipe.training.config import RunConfig
 
 NOT_SHOWN = "It is not shown to be better than any other."
 
@@ -75,10 +76,24 @@ def find_answer(
             f"{describe_escapes(best)}."
             f"{'' if is_shown or len(ranked) == 1 else ' ' + NOT_SHOWN}"
         ),
-        command=str(best.ended[0].facts.get("command", "")),
+        command=_command(best),
         beside=_beside(analysis, best),
         rates=_rates(tuned or analysis.configurations),
         doubts=doubts,
+    )
+
+
+def _command(best: Configuration) -> str:
+    """Return the command that trains a configuration, of no replicate's seed."""
+    config = best.ended[0].config
+    default = RunConfig()
+    return promise.train_command(
+        config.replace(
+            seed=default.run.seed,
+            split_seed=default.data.split_seed,
+            runs_dir=default.run.runs_dir,
+            run_name="",
+        )
     )
 
 

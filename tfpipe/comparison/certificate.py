@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tfpipe.comparison import configurations
-from tfpipe.comparison.results import RunResult, format_number
+from tfpipe.comparison.labels import format_number
+from tfpipe.comparison.results import RunResult, describe_machine
 
 NAMED = 2
 """Runs that a line names before it counts the others."""
@@ -108,7 +109,10 @@ def certify(
         ),
         *_orders(
             begun,
-            lambda r: seed_of(r, "train_examples", "validation_split", "split_seed"),
+            # Where pictures are augmented, a fingerprint says how, too.
+            lambda r: seed_of(
+                r, "train_examples", "validation_split", "split_seed", "augment"
+            ),
         ),
         outcome(
             "epochs trained",
@@ -117,7 +121,7 @@ def certify(
         ),
         _check("back end", begun, lambda r: r.facts.get("backend", "tensorflow")),
         _check("device", begun, lambda r: _sessions(r, lambda s: s.get("device"))),
-        _check("machine", begun, lambda r: _sessions(r, _machine)),
+        _check("machine", begun, lambda r: _sessions(r, describe_machine)),
         *(
             _check(name, begun, functools.partial(_version, name))
             for name in sorted({n for r in begun for n in r.facts["versions"]})
@@ -261,11 +265,6 @@ def _version(name: str, result: RunResult) -> str:
 
 def _named(version: str | None) -> str:
     return "empty" if version == "" else version or UNKNOWN
-
-
-def _machine(session: dict[str, Any]) -> str:
-    machine = session["machine"]
-    return f"{machine['cpu']} with {machine['cores']} cores"
 
 
 def _words(values: dict[str, int]) -> str:

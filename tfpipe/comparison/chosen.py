@@ -1,10 +1,11 @@
 """Which configurations the comparisons of a declaration turned out to be between."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from tfpipe.comparison import results, tuning
+from tfpipe.comparison import tuning
+from tfpipe.comparison.labels import replicate_labels
 from tfpipe.comparison.results import RunResult
 from tfpipe.comparison.score import Score, score_runs
 from tfpipe.comparison.tuning import Search
@@ -57,7 +58,9 @@ def resolve(declared: dict[str, Any] | None, found: Sequence[RunResult]) -> Part
     parts, compared = Parts(declared, [], [], []), []
     for run, identity in zip(found, identities, strict=True):
         seed = run.config.run.seed
-        is_tried = any(is_same(row, identity, but="learning_rate") for row in searched)
+        is_tried = any(
+            is_same(row, identity, but=("learning_rate",)) for row in searched
+        )
         is_asked = any(is_same(row, identity) for row in rows.values())
         # Where rates are chosen by the very runs that are compared, all are shown.
         if seed in declared["seeds"] and (is_asked or (is_tried and not is_tuned)):
@@ -69,7 +72,7 @@ def resolve(declared: dict[str, Any] | None, found: Sequence[RunResult]) -> Part
             parts.undeclared.append(run)
     if not rule:
         return parts
-    labels = results.replicate_labels([run.config for run in parts.compared])
+    labels = replicate_labels([run.config for run in parts.compared])
     names = {
         name: label
         for name, row in rows.items()
@@ -94,18 +97,20 @@ def resolve(declared: dict[str, Any] | None, found: Sequence[RunResult]) -> Part
     )
 
 
-def is_same(declared: dict[str, Any], identity: dict[str, Any], but: str = "") -> bool:
+def is_same(
+    declared: dict[str, Any], identity: dict[str, Any], but: Collection[str] = ()
+) -> bool:
     """Tell whether settings are those declared, as far as both name them.
 
     Args:
         declared: of a configuration.
         identity: of a run.
-        but: a setting that may differ.
+        but: settings that may differ.
     """
     return all(
         declared.get(name, value) == value
         for name, value in identity.items()
-        if name != but
+        if name not in but
     )
 
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from tfpipe.comparison import progression
 from tfpipe.comparison.analysis import Analysis
 from tfpipe.comparison.configurations import Configuration, are_of_rates
+from tfpipe.comparison.labels import format_number
 from tfpipe.comparison.progression import Standing
-from tfpipe.comparison.results import format_number
 from tfpipe.training import stages
 
 OPTIMIZERS = {"rmsprop", "rmsprop_keras2", "adam", "sgd"}
@@ -69,7 +69,7 @@ def _larger_rate(largest: Configuration) -> Claim:
     elif collapsed > len(labels) / 2 and num < of / 2:
         verdict = "It collapses"
     # What goes up and down falls about every other time.
-    elif sum(falls) >= max(1, len(falls) / 4):
+    elif sum(falls) >= max(2, len(falls) / 4):
         verdict = "It oscillates"
     elif num == of:
         verdict = "Neither: it learns"
@@ -79,8 +79,8 @@ def _larger_rate(largest: Configuration) -> Claim:
         f"Does a larger rate ({largest.label}) oscillate or collapse?",
         f"{verdict}: one class was answered in {collapsed} of {len(labels)} "
         f"evaluation{'s' * (len(labels) != 1)}, accuracy fell from one to the next "
-        f"by more than 2 standard errors of such a difference {sum(falls)} times of "
-        f"{len(falls)}, and {_left(largest)}.",
+        f"by more than 2 standard errors of such a difference {sum(falls)} of "
+        f"{len(falls)} times, and {_left(largest)}.",
     )
 
 

@@ -10,9 +10,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tfpipe.comparison import results as run_results
 from tfpipe.comparison import statistics
 from tfpipe.comparison.chosen import is_same
+from tfpipe.comparison.labels import replicate_labels
 from tfpipe.comparison.results import RunResult
 from tfpipe.comparison.statistics import Survival
 from tfpipe.training import stages
@@ -125,7 +125,7 @@ def group_runs(
         rows[key] = row
         groups.setdefault(key, []).append(result)
     known = (declared or {}).get("configurations", {})
-    labels = run_results.replicate_labels([groups[key][0].config for key in rows])
+    labels = replicate_labels([groups[key][0].config for key in rows])
     found: dict[str, list[RunResult]] = {}
     for key, label in zip(rows, labels, strict=True):
         name = next((n for n, row in known.items() if is_same(row, rows[key])), label)

@@ -1,5 +1,6 @@
 """What a report says, the answer first: an analysis as a document."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -246,7 +247,7 @@ def _claims_section(analysis: Analysis) -> Section | None:
     if not found:
         return None
     return Section(
-        "The notebook's conclusions",
+        "What the original experiment concluded",
         [Bullets([f"{claim.question} {claim.answer}" for claim in found])],
     )
 
@@ -288,13 +289,34 @@ def _declared_section(study: dict[str, Any] | None) -> Section:
                 [
                     f"{change['time']}, with "
                     f"{progression.count_runs(change['runs_begun_before'])} begun: "
-                    f"{', '.join(change['different'])}; reason: "
+                    f"{'; '.join(_changes(before['declared'], change))}; reason: "
                     f"{change['reason'] or 'none given'}"
-                    for change in study["changes"]
+                    for before, change in itertools.pairwise([study, *study["changes"]])
                 ]
             ),
         ]
     return Section("What was declared", parts)
+
+
+def _changes(before: dict[str, Any], change: dict[str, Any]) -> list[str]:
+    """Return what a change asks otherwise, with the values that fit into a line."""
+    lines = []
+    for name in change["different"]:
+        old, new = before.get(name), change["declared"].get(name)
+        if name == "configurations":
+            gone = [label for label in old or () if label not in (new or ())]
+            come = [label for label in new or () if label not in (old or ())]
+            words = [f"without {', '.join(gone)}"] * bool(gone)
+            words += [f"with {', '.join(come)}"] * bool(come)
+            lines.append(f"{name} {' and '.join(words) or 'of other settings'}")
+        elif isinstance(old, (dict, type(None))) or name == "comparisons":
+            lines.append(name)
+        elif isinstance(old, list):
+            texts = (", ".join(map(str, values or ())) for values in (old, new))
+            lines.append(f"{name} {' to '.join(texts)}")
+        else:
+            lines.append(f"{name} {old} to {new}")
+    return lines
 
 
 def _certificate_section(checks: Sequence[Check]) -> Section:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from tfpipe.base import files
-from tfpipe.comparison import results, score, statistics, tuning
+from tfpipe.comparison import chosen, score, statistics, tuning
+from tfpipe.comparison.labels import comparable_settings, configuration_labels
 from tfpipe.comparison.planning import Design, Family
 from tfpipe.training import config as run_config
 from tfpipe.training import run_folder, stages
@@ -51,7 +52,7 @@ def declare(
     """
     seeds = sorted({run.run.seed for run in runs})
     first = [run for run in runs if run.run.seed == seeds[0]]
-    labels = results.configuration_labels(first)
+    labels = configuration_labels(first)
     configurations = {
         label: run_config.identity(run)
         for label, run in zip(labels, first, strict=True)
@@ -101,7 +102,7 @@ def _any_of(family: Family) -> dict[str, Any]:
 
 def _search_rule(design: Design) -> dict[str, Any]:
     """Return by which rule rates are tried and chosen."""
-    rows = [results.comparable_settings(run) for run in design.starts]
+    rows = [comparable_settings(run) for run in design.starts]
     factors = {name: list(dict.fromkeys(row[name] for row in rows)) for name in rows[0]}
     first = design.starts[0].run.seed
     widened = [f.best for f in design.families if f.search.centre is not None]
@@ -149,27 +150,23 @@ def digest(declared: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()
 
 
-def write_declaration(
-    runs_dir: Path, declared: dict[str, Any], runs: Sequence[RunConfig], reason: str
-) -> None:
+def write_declaration(runs_dir: Path, declared: dict[str, Any], reason: str) -> None:
     """Write study.json, or note in it what is asked otherwise now.
 
     Args:
         runs_dir: the folder of run folders.
         declared: what `declare` returned.
-        runs: all that belong to the study; those that began before are counted.
         reason: why something changed, for people.
     """
-    begun = [
-        run for run in runs if run_folder.is_run_folder(run_folder.run_folder(run))
-    ]
+    study = read_declaration(runs_dir)
+    earlier = [study, *study["changes"]] if study else []
+    asked = [declared, *(entry["declared"] for entry in earlier)]
     entry = {
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "runs_begun_before": len(begun),
+        "runs_begun_before": _count_begun(runs_dir, asked),
         "sha256": digest(declared),
         "declared": declared,
     }
-    study = read_declaration(runs_dir)
     if study is None:
         study = {"format_version": FORMAT_VERSION, **entry, "changes": []}
     else:
@@ -181,6 +178,28 @@ def write_declaration(
         study["changes"].append(entry)
     runs_dir.mkdir(parents=True, exist_ok=True)
     files.write_json(runs_dir / FILE, study)
+
+
+def _count_begun(runs_dir: Path, asked: Sequence[dict[str, Any]]) -> int:
+    """Count the runs of any seed whose configuration is or was declared."""
+    rows = [row for declared in asked for row in declared["configurations"].values()]
+    count = 0
+    for folder in runs_dir.iterdir() if runs_dir.is_dir() else ():
+        if not run_folder.is_run_folder(folder):
+            continue
+        try:
+            identity = run_config.identity(run_folder.read_run(folder).config)
+        except ValueError:
+            continue  # a damaged one, of which nothing is known
+        count += any(
+            chosen.is_same(row, identity, but=("split_seed", *_searched(row)))
+            for row in rows
+        )
+    return count
+
+
+def _searched(row: dict[str, Any]) -> list[str]:
+    return ["learning_rate"] if isinstance(row["learning_rate"], list) else []
 
 
 def read_declaration(runs_dir: Path) -> dict[str, Any] | None:

@@ -57,10 +57,17 @@ class Answers:
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """A section of the report, and the keys of suspected labels, the surest first."""
+    """What there is to look at.
+
+    Attributes:
+        section: of the report.
+        suspects: the keys of suspected labels, the surest first.
+        why_none: where pictures were asked for and there are none; else "".
+    """
 
     section: Section
     suspects: Sequence[str]
+    why_none: str = ""
 
 
 def find(analysis: Analysis, records_dir: Path, num_pictures: int) -> Found:
@@ -77,7 +84,8 @@ def find(analysis: Analysis, records_dir: Path, num_pictures: int) -> Found:
     known = [answers for c in analysis.configurations if (answers := read_answers(c))]
     reason = _why_none(analysis, known, records_dir)
     if reason:
-        return Found(Section(TITLE, [Text(reason)], is_appendix=True), ())
+        section = Section(TITLE, [Text(reason)], is_appendix=True)
+        return Found(section, (), why_none=reason)
     store = RecordStore(read_manifest(records_dir), fetch="file")
     record = functools.cache(store.record)
     names = store.manifest.class_names

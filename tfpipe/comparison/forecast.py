@@ -35,11 +35,14 @@ class Pace:
         config: the run's.
         step_seconds: of a step, with its part of evaluations and all else.
         steps_per_epoch: batches an epoch.
+        start_seconds: before the second step: of a process, its model and its input;
+            0 where that isn't known.
     """
 
     config: RunConfig
     step_seconds: float
     steps_per_epoch: int
+    start_seconds: float = 0.0
 
 
 def measure_paces(runs: Iterable[RunConfig], num_workers: int) -> list[Pace]:
@@ -96,7 +99,7 @@ def expect_seconds(run: RunConfig, paces: Sequence[Pace]) -> float | None:
     if pace is None:
         return None
     steps = num_steps(run, pace.steps_per_epoch) - steps_done(run)
-    return max(0, steps) * pace.step_seconds
+    return pace.start_seconds + max(0, steps) * pace.step_seconds
 
 
 def num_steps(run: RunConfig, steps_per_epoch: int) -> int:

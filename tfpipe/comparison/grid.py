@@ -21,6 +21,7 @@ AUTO = "auto"
 """In a learning rate's place: a search around the optimizer's own centre."""
 NO_FACTORS = {
     "seed": "--replicates makes the seeds, the same for all",
+    "epochs": "it is the budget of all; give --epochs",
     "run_name": "each run is named by its settings",
     "runs_dir": "all runs stand in one folder",
     "overwrite": "give --overwrite for all runs",

@@ -6,7 +6,8 @@ from typing import Any
 from tfpipe.comparison import declaration
 from tfpipe.comparison.document import Bullets, Section, Text
 from tfpipe.comparison.findings import Findings
-from tfpipe.comparison.results import RunResult, conditions_of, format_number
+from tfpipe.comparison.labels import format_number
+from tfpipe.comparison.results import RunResult, conditions_of, describe_machine
 
 TITLE = "Methods"
 SAME_IN_A_SEED = ("initial weights", "order of pictures")
@@ -68,16 +69,20 @@ def _data(runs: Sequence[RunResult]) -> str:
     prints = _or(fact["dataset_fingerprint"][:12] for fact in facts)
     conditions = [conditions_of(run) for run in runs]
     splits = sorted({(c["validation_split"], c["split_seed"]) for c in conditions})
-    drawn = " or ".join(
-        f"drawn anew (validation_split={share:g}, split_seed={seed})"
-        if share or seed
-        else "that of the records"
+    drawn = [
+        f"validation_split={share:g}, split_seed={seed}"
+        if share
+        else f"split_seed={seed}"
         for share, seed in splits
-    )
+        if share or seed
+    ]
+    words = ["that of the records"] * (len(drawn) < len(splits))
+    words += [f"drawn anew ({'; '.join(drawn)})"] * bool(drawn)
     sides = _or(f"{c['image_size']} x {c['image_size']}" for c in conditions)
     return (
         f"Data: {classes} classes, pictures: {sizes or 'of unknown number'}; the split "
-        f"is {drawn}; trained on {trained} an epoch; dataset fingerprint {prints}. "
+        f"is {' or '.join(words)}; trained on {trained} an epoch; dataset fingerprint "
+        f"{prints}. "
         f"Pictures are resized to {sides} pixels "
         f"({_or(c['resize'] for c in conditions)}), augmentation: "
         f"{_or(c['augment'] for c in conditions)}."
@@ -142,7 +147,7 @@ def _argument(value: Any) -> str:
 
 def _machine(runs: Sequence[RunResult]) -> str:
     devices = _or(run.facts.get("device", run.facts["machine"]["cpu"]) for run in runs)
-    cores = _or(run.facts["machine"]["cores"] for run in runs)
+    machines = _or(describe_machine(run.facts) for run in runs)
     pythons = _or(run.facts["machine"].get("python", "") for run in runs)
     versions = [
         f"{name} {found}"
@@ -152,7 +157,9 @@ def _machine(runs: Sequence[RunResult]) -> str:
     ]
     if pythons:
         versions.insert(0, f"Python {pythons}")
-    return f"Hardware: {devices}, {cores} cores. Software: {', '.join(versions)}."
+    if devices != _or(run.facts["machine"]["cpu"] for run in runs):
+        machines = f"{devices}, on {machines}"
+    return f"Hardware: {machines}. Software: {', '.join(versions)}."
 
 
 def _statistics(declared: dict[str, Any]) -> str:

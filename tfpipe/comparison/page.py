@@ -11,7 +11,8 @@ import rich.text
 from tfpipe.comparison import markdown
 from tfpipe.comparison import results as run_results
 from tfpipe.comparison.document import Bullets, Command, Document, Text
-from tfpipe.comparison.results import RunResult, format_number
+from tfpipe.comparison.labels import format_number
+from tfpipe.comparison.results import RunResult
 
 COLUMNS = (
     "run",

@@ -8,12 +8,12 @@ import dataclasses
 from collections.abc import Collection, Sequence
 
 from tfpipe.comparison import study, tuning
-from tfpipe.comparison.results import (
+from tfpipe.comparison.labels import (
     configuration_labels,
     format_number,
-    read_results,
     replicate_labels,
 )
+from tfpipe.comparison.results import read_results
 from tfpipe.comparison.score import Score, score_runs
 from tfpipe.comparison.study import CompareConfig, Point, find_finished, replicate
 from tfpipe.comparison.tuning import Search

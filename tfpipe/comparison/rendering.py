@@ -35,10 +35,12 @@ class Report:
     Attributes:
         document: what it says.
         paths: its files.
+        why_no_pictures: where some were asked for and there are none; else "".
     """
 
     document: Document
     paths: list[Path]
+    why_no_pictures: str
 
 
 def write_report(
@@ -89,7 +91,8 @@ def write_report(
         (folder / disagreements.SUSPECTS).unlink(missing_ok=True)
     for name, text in texts.items():
         files.write_bytes(folder / name, text.encode())
-    return Report(said, [*(folder / name for name in texts), *figures])
+    paths = [*(folder / name for name in texts), *figures]
+    return Report(said, paths, pictures.why_none)
 
 
 def list_paths(paths: Sequence[Path]) -> list[Path]:

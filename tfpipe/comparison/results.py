@@ -6,10 +6,11 @@ import functools
 import io
 import math
 import statistics
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from tfpipe.comparison.labels import comparable_settings, configuration_labels
 from tfpipe.training import config as run_config
 from tfpipe.training import run_folder, stages
 from tfpipe.training.config import RunConfig
@@ -214,6 +215,7 @@ def read_folder(
     runs_dir: Path,
     declared: dict[str, Any] | None = None,
     tell: Callable[[str], None] = print,
+    planned: Sequence[RunConfig] = (),
 ) -> list[RunResult]:
     """Return every run of a folder of run folders.
 
@@ -222,38 +224,55 @@ def read_folder(
         declared: what the study declared: its configurations come first, in its order.
             Within a configuration runs go by seed.
         tell: is given a line for each run folder that is damaged and left out.
+        planned: runs that are listed even where they never began.
 
     Raises:
         ValueError: where there is no run.
     """
-    folders = sorted(runs_dir.iterdir()) if runs_dir.is_dir() else []
-    records = []
-    for folder in filter(run_folder.is_run_folder, folders):
+    if not runs_dir.is_dir():
+        raise ValueError(
+            f"runs folder must exist, got {runs_dir}; name the one that compare or "
+            "train wrote"
+        )
+    found: list[tuple[RunConfig, RunRecord | None]] = []
+    damaged = []
+    for folder in sorted(filter(_holds_run, runs_dir.iterdir())):
         try:
-            records.append(_whole(run_folder.read_run(folder)))
+            record = _whole(run_folder.read_run(folder))
+            found.append((record.config, record))
         except (ValueError, KeyError, TypeError, OSError) as error:
-            tell(f"left out {folder}, which is damaged: {_one_line(error)}")
-    if not records:
+            damaged.append(
+                f"left out {folder}, which is damaged: {_one_line(error)}; remove it "
+                "to train this run again"
+            )
+            tell(damaged[-1])
+    waiting = [run for run in planned if not _holds_run(run_folder.run_folder(run))]
+    found += [(run, None) for run in waiting]
+    if not found:
+        got = f"; {damaged[0]}" if damaged else ""
         raise ValueError(
             f"runs folder must hold runs, got {runs_dir} without; name the folder "
-            "that compare or train wrote"
+            f"that compare or train wrote{got}"
         )
     order = list((declared or {}).get("configurations", {}).values())
-    for record in records:
-        identity = run_config.identity(record.config)
+    for run, _ in found:
+        identity = run_config.identity(run)
         if identity not in order:
             order.append(identity)
-    records.sort(
-        key=lambda record: (
-            order.index(run_config.identity(record.config)),
-            record.config.run.seed,
-        )
+    found.sort(
+        key=lambda pair: (order.index(run_config.identity(pair[0])), pair[0].run.seed)
     )
-    labels = configuration_labels([record.config for record in records])
+    labels = configuration_labels([run for run, _ in found])
     return [
-        _from_record(record, label)
-        for record, label in zip(records, labels, strict=True)
+        _from_record(record, label) if record else _read(run, label)
+        for (run, record), label in zip(found, labels, strict=True)
     ]
+
+
+def _holds_run(folder: Path) -> bool:
+    """Tell whether a folder holds a run, or did before config.json went."""
+    names = (run_folder.CONFIG, run_folder.METRICS, run_folder.STATUS)
+    return folder.is_dir() and any((folder / name).is_file() for name in names)
 
 
 def _whole(record: RunRecord) -> RunRecord:
@@ -283,77 +302,6 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def configuration_labels(
-    runs: Sequence[RunConfig], leave_out: Collection[str] = ()
-) -> list[str]:
-    """Return a label a run: optimizer, learning rate, and what else differs.
-
-    Args:
-        runs: those to tell apart.
-        leave_out: settings that labels don't show; see `replicate_labels`.
-    """
-    split = ("split_seed",) if _follows_seed(runs) else ()
-    return label_settings(
-        [comparable_settings(run) for run in runs], (*leave_out, *split)
-    )
-
-
-def replicate_labels(runs: Sequence[RunConfig]) -> list[str]:
-    """Return a label a run that all replicates of its configuration share.
-
-    Epochs, a budget that may grow, are in it where the learning rate depends on them.
-    """
-    split = ("split_seed",) if _follows_seed(runs) else ()
-    return label_settings([run_config.identity(run) for run in runs], split)
-
-
-def label_settings(
-    rows: Sequence[dict[str, Any]], leave_out: Collection[str] = ()
-) -> list[str]:
-    """Return a label for each of some settings by name: see `configuration_labels`.
-
-    A setting that only some of them have is named where it is.
-    """
-    hidden = {"optimizer", "learning_rate", *leave_out}
-    differing = [
-        name
-        for name in dict.fromkeys(name for row in rows for name in row)
-        if name not in hidden and len({row.get(name) for row in rows}) > 1
-    ]
-    return [
-        " ".join(
-            [row["optimizer"]]
-            + [format_number(row["learning_rate"])] * ("learning_rate" not in leave_out)
-            + [
-                f"{name}={format_number(row[name])}"
-                for name in differing
-                if name in row
-            ]
-        )
-        for row in rows
-    ]
-
-
-def _follows_seed(runs: Sequence[RunConfig]) -> bool:
-    """Tell whether each seed has a split of its own: it is the replicate's, then."""
-    splits = {(run.run.seed, run.data.split_seed) for run in runs}
-    return len({seed for seed, _ in splits}) == len(splits)
-
-
-def comparable_settings(run: RunConfig) -> dict[str, Any]:
-    """Return the settings that tell runs apart: their identity, epochs and seed."""
-    budget = {"epochs": run.run.epochs, "seed": run.run.seed}
-    return {**run_config.identity(run), **budget}
-
-
-def format_number(value: Any) -> str:
-    """Return a setting as people write it: 1e-4 for 0.0001, 0.01, vgg16."""
-    if not isinstance(value, float) or value == 0 or 0.01 <= abs(value) < 1e4:
-        return f"{value:g}" if isinstance(value, float) else str(value)
-    mantissa, _, exponent = f"{value:.6e}".partition("e")
-    return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
-
-
 def seconds_an_epoch(result: RunResult) -> float | None:
     """Return the median seconds of an epoch and its evaluation, None without one.
 
@@ -380,16 +328,28 @@ def conditions_of(result: RunResult) -> dict[str, Any]:
     conditions = {name: result.settings[name] for name in names}
     if not result.facts:
         return conditions
-    facts, machine = result.facts, result.facts["machine"]
-    cores = machine["cores"]
+    facts = result.facts
     return {
         **conditions,
         "precision": facts["precision"],
         "train_examples": facts["train_examples"],
         "dataset": facts["dataset_fingerprint"][:12],
-        "machine": f"{machine['cpu']} with {cores} core{'s' * (cores > 1)}",
+        "machine": describe_machine(facts),
         **facts["versions"],
     }
+
+
+def describe_machine(session: dict[str, Any]) -> str:
+    """Return "A CPU with 8 cores": all of the machine, whoever shared it.
+
+    Args:
+        session: config.json's facts, or one of its `sessions`.
+    """
+    machine = session["machine"]
+    # Those of a run are its share.
+    shares = machine["cores"] * int(session.get("workers", 1))
+    cores = machine.get("all_cores", shares)
+    return f"{machine['cpu']} with {cores} core{'s' * (cores != 1)}"
 
 
 def to_csv(results: Sequence[RunResult]) -> str:

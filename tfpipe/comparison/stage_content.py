@@ -65,8 +65,8 @@ def _rank_table(analysis: Analysis) -> Table | None:
     return Table(
         columns,
         [[label, *row] for label, row in cells.items()],
-        f"Rank by mean validation accuracy along the budget; differences within noise "
-        f"are ranked, too.{note}",
+        "Rank by mean validation accuracy along the budget, at the last evaluation by "
+        f"then; differences within noise are ranked, too.{note}",
     )
 
 

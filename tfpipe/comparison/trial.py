@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 
 from tfpipe.base import machine, settings, sharing
@@ -39,7 +40,7 @@ def measure_paces(
             continue
         tried.append(work)
         model, size = run.model.model, run.data.image_size
-        say(f"no such run was trained yet: timing steps of {model} at {size} pixels")
+        say(f"none was trained like this yet: timing steps of {model} at {size} pixels")
         try:
             paces.append(_time(run, num_workers))
         except ValueError as error:
@@ -57,6 +58,7 @@ def _time(run: RunConfig, num_workers: int) -> Pace:
     if num_workers > 1:
         shares = sharing.divide(num_workers, machine.visible_gpus())
     processes: list[subprocess.Popen[str]] = []
+    began = time.monotonic()
     try:
         for share in shares:
             with sharing.bound_to(share.cores):
@@ -67,6 +69,8 @@ def _time(run: RunConfig, num_workers: int) -> Pace:
         raise ValueError(
             f"the first steps took longer than {MOST_SECONDS:.0f} s"
         ) from None
+    else:
+        whole = time.monotonic() - began
     finally:
         for process in processes:
             process.kill()
@@ -79,6 +83,7 @@ def _time(run: RunConfig, num_workers: int) -> Pace:
         config=run,
         step_seconds=found["step_seconds"] * (1 + found["evaluation_share"]),
         steps_per_epoch=found["steps_per_epoch"],
+        start_seconds=max(0.0, whole - found["num_steps"] * found["step_seconds"]),
     )
 
 

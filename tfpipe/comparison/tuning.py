@@ -11,7 +11,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from tfpipe.comparison.results import format_number
+from tfpipe.comparison.labels import format_number
 from tfpipe.comparison.score import Score
 
 REACH = 2

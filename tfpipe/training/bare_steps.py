@@ -71,8 +71,8 @@ def time_steps(run: RunConfig) -> dict[str, Any]:
     """Take a few steps of a run, and leave nothing.
 
     Returns:
-        step_seconds, the median of `MEASURED_STEPS` behind `WARM_UP_STEPS`;
-        steps_per_epoch; evaluation_share, what an epoch's evaluation takes as a share
+        step_seconds, the median of `MEASURED_STEPS` behind `WARM_UP_STEPS`; num_steps,
+        of both; steps_per_epoch; evaluation_share, what an epoch's evaluation takes as a share
         of its steps.
 
     Raises:
@@ -93,6 +93,7 @@ def time_steps(run: RunConfig) -> dict[str, Any]:
         seconds.append(time.perf_counter() - began)
     return {
         "step_seconds": statistics.median(seconds[WARM_UP_STEPS:]),
+        "num_steps": len(seconds),
         "steps_per_epoch": num_steps,
         "evaluation_share": promise.EVALUATION_SHARE * num_evaluated / num_steps,
     }

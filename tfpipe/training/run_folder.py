@@ -123,9 +123,10 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
+        found = error.strerror if isinstance(error, OSError) else error
         raise ValueError(
-            f"{path} must be the JSON that a training wrote, got {error}; "
-            "start the run again with --overwrite"
+            f"{path} must be the JSON that a training wrote, got {found}; put it back, "
+            "or remove the run's folder to train it again"
         ) from None
     return value
 
