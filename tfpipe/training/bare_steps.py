@@ -72,8 +72,8 @@ def time_steps(run: RunConfig) -> dict[str, Any]:
 
     Returns:
         step_seconds, the median of `MEASURED_STEPS` behind `WARM_UP_STEPS`; num_steps,
-        of both; steps_per_epoch; evaluation_share, what an epoch's evaluation takes as a share
-        of its steps.
+        of both; steps_per_epoch; evaluation_share, what an epoch's evaluation takes as
+        a share of its steps.
 
     Raises:
         ValueError: for records, a model or an optimizer that don't fit.
