@@ -373,3 +373,10 @@ def test_a_run_that_went_on_alone_is_of_the_same_machine(write_run):
     document = build([run])
     assert not [line for line in document.banners if "Not comparable" in line]
     assert "machine=A CPU with 2 cores" in words(document)
+
+
+def test_what_is_not_compared_is_named_so_in_tables(write_run):
+    runs = [write_run([0.6, 0.7], optimizer=name) for name in ("adam", "lion")]
+    found = findings.gather(results.read_results(runs), study_of(runs[:1]))
+    labels = [run.label for run in found.runs]
+    assert labels == ["adam 1e-4", "not declared: lion 1e-4"]

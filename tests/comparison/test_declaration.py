@@ -25,8 +25,8 @@ def write(tmp_path, reason="", **values):
 def test_what_is_fixed_beforehand(tmp_path):
     found = write(tmp_path)
     declared = found["declared"]
-    labels = {"rmsprop 1e-4", "adam 1e-4", "sgd 1e-4", "adam 1e-3"}
-    assert set(declared["configurations"]) == labels
+    labels = ["rmsprop 1e-4", "adam 1e-4", "sgd 1e-4", "adam 1e-3"]
+    assert list(declared["configurations"]) == labels, "in the order asked for"
     assert declared["seeds"] == [0, 1]
     assert len(declared["comparisons"]) == 6
     assert declared["targets"] == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]

@@ -86,9 +86,9 @@ def write_bytes(path: Path, data: bytes) -> None:
         file.write(data)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON with sorted keys, whole or not at all."""
-    text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
+def write_json(path: Path, value: Any, *, sort_keys: bool = True) -> None:
+    """Write `value` as indented JSON, whole or not at all."""
+    text = json.dumps(value, indent=2, sort_keys=sort_keys, ensure_ascii=False)
     write_bytes(path, text.encode() + b"\n")
 
 

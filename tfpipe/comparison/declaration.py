@@ -177,7 +177,8 @@ def write_declaration(runs_dir: Path, declared: dict[str, Any], reason: str) -> 
         entry |= {"reason": reason, "different": different}
         study["changes"].append(entry)
     runs_dir.mkdir(parents=True, exist_ok=True)
-    files.write_json(runs_dir / FILE, study)
+    # Tables have configurations in the order in which they were asked for.
+    files.write_json(runs_dir / FILE, study, sort_keys=False)
 
 
 def _count_begun(runs_dir: Path, asked: Sequence[dict[str, Any]]) -> int:

@@ -38,16 +38,21 @@ class Findings:
 
     @property
     def runs(self) -> list[RunResult]:
-        """Every run, configuration by configuration, those that only chose rates last.
+        """Every run, configuration by configuration, those that aren't compared last.
 
-        Their labels begin with "tuning: ".
+        Their labels begin with "not declared: " and, where they only chose rates, with
+        "tuning: ".
         """
         compared = [run for c in self.analysis.configurations for run in c.runs]
-        tuning = [
-            dataclasses.replace(run, label=f"tuning: {run.label}")
-            for run in self.parts.tuning
+        others = [
+            dataclasses.replace(run, label=f"{kind}: {run.label}")
+            for kind, runs in (
+                ("not declared", self.parts.undeclared),
+                ("tuning", self.parts.tuning),
+            )
+            for run in runs
         ]
-        return [*compared, *self.parts.undeclared, *tuning]
+        return [*compared, *others]
 
 
 def gather(results: Sequence[RunResult], study: dict[str, Any] | None) -> Findings:
