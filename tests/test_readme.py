@@ -160,3 +160,24 @@ def test_the_demo_runs_as_the_readme_says(tmp_path):
     unit = 1 if sys.platform == "darwin" else 1024
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit
     assert peak < 3e9
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.zh.md"])
+def test_the_first_answer_is_that_of_the_committed_report(name):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    report = ROOT / "docs/results/vgg16-32px/report/report.md"
+    said = report.read_text(encoding="utf-8")
+    answer = re.search(r"```\n(Train with rmsprop_keras2 .*?)```", text, re.DOTALL)
+    assert " ".join(answer[1].split()) in said
+    rows = re.findall(
+        r"^\| (\w+ 1e-\d) +\| (\d/\d .*?) +\| (.*?) +\| +(0\.\d{4}) \|$",
+        text,
+        re.MULTILINE,
+    )
+    assert len(rows) == 5
+    for label, left, step, accuracy in rows:
+        [line] = re.findall(
+            rf"^\| {label} +\|.*{re.escape(left)}.*$", said, re.MULTILINE
+        )
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        assert (cells[2], cells[5]) == (step, accuracy)
