@@ -107,7 +107,8 @@ def test_one_epoch_cannot_confirm_an_escape(write_run):
     """0.9 after one epoch is no run that answers as if it knew nothing."""
     found = ask([write_run([0.9], epochs=1)])
     assert found.doubts[0] == (
-        "Of 1 run the last evaluation alone says so: one more epoch would tell."
+        "1 run may have left: one evaluation, the last, says so; one more epoch would "
+        "tell."
     )
 
 

@@ -308,8 +308,8 @@ def _unconfirmed(ranked: Sequence[Configuration]) -> tuple[str, ...]:
     if not num:
         return ("More epochs, or other learning rates.",)
     return (
-        f"Of {num} run{'s' * (num != 1)} the last evaluation alone says so: one more "
-        "epoch would tell.",
+        f"{num} run{'s' * (num != 1)} may have left: one evaluation, the last, says "
+        "so; one more epoch would tell.",
     )
 
 

@@ -236,8 +236,8 @@ def _wrong(
             pictures.append(_picture(shown, words))
     return [
         Text(
-            f"What {runs} of {answers.label}, the best configuration, answer wrongly "
-            f"and most surely: look at the labels first. {SUSPECTS} lists the keys; "
+            f"What {answers.label}, the best configuration, answers wrongly and most "
+            f"surely in {runs}: look at the labels first. {SUSPECTS} lists the keys; "
             "without the right ones it is a list for make_records --exclude."
         ),
         *([Pictures(pictures)] if pictures else []),

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import shlex
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -233,7 +234,8 @@ def _outcome(run: RunConfig, code: int) -> str:
 
 def _meaning(code: int) -> str:
     if code < 0:
-        return f"killed by signal {-code} (9: most often too little memory)"
+        why = " (most often too little memory)" * (code == -signal.SIGKILL)
+        return f"killed by signal {-code}{why}"
     words = {
         EXIT_DONE: "done",
         EXIT_WRONG_INPUT: "refused its input",
