@@ -39,3 +39,4 @@ bench: setup
 	$(BIN)/python tools/make_demo_images.py
 	$(BIN)/python benchmarks/resize_filters.py --image_dir=demo/images
 	$(BIN)/python benchmarks/input_rates.py --image_dir=demo/images --repeats=1
+	$(BIN)/python benchmarks/report_time.py
