@@ -93,8 +93,8 @@ def work(config: Config) -> int:
     print(
         f"{facts['cpu']}, {facts['cores']} cores, one used; matplotlib "
         f"{metadata.version('matplotlib')}\n"
-        f"{config.num_runs} runs with {evaluations:,} evaluations into {written} files: "
-        f"{statistics.median(seconds):.1f} s, the median of {config.repeats} "
+        f"{config.num_runs} runs with {evaluations:,} evaluations into {written} "
+        f"files: {statistics.median(seconds):.1f} s, the median of {config.repeats} "
         f"({min(seconds):.1f} to {max(seconds):.1f}); the first time {first:.1f} s"
     )
     return cli.EXIT_OK
