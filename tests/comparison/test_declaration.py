@@ -53,8 +53,10 @@ def test_runs_that_began_before_are_counted(tmp_path, write_run):
     assert write(tmp_path)["runs_begun_before"] == 1
 
 
-def test_a_baseline_is_compared_with_each(tmp_path):
-    declared = declaration.declare(plan(tmp_path), "d" * 64, "adam 1e-4")
+@pytest.mark.parametrize("spelling", ["adam 1e-4", "adam 0.0001", "adam 1.0e-04"])
+def test_a_baseline_is_compared_with_each(tmp_path, spelling):
+    declared = declaration.declare(plan(tmp_path), "d" * 64, spelling)
+    assert declared["baseline_run"] == "adam 1e-4"
     assert [pair[0] for pair in declared["comparisons"]] == ["adam 1e-4"] * 3
 
 

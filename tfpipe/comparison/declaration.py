@@ -15,7 +15,11 @@ from typing import Any
 
 from tfpipe.base import files
 from tfpipe.comparison import chosen, score, statistics, tuning
-from tfpipe.comparison.labels import comparable_settings, configuration_labels
+from tfpipe.comparison.labels import (
+    comparable_settings,
+    configuration_labels,
+    respell,
+)
 from tfpipe.comparison.planning import Design, Family
 from tfpipe.training import config as run_config
 from tfpipe.training import run_folder, stages
@@ -65,11 +69,14 @@ def declare(
         }
     names = list(configurations)
     pairs = [list(pair) for pair in itertools.combinations(names, 2)]
-    if baseline and baseline not in names:
-        raise ValueError(
-            f"baseline_run must be one of {', '.join(names)}, got {baseline!r}"
-        )
     if baseline:
+        baseline = {respell(name): name for name in names}.get(
+            respell(baseline), baseline
+        )
+        if baseline not in names:
+            raise ValueError(
+                f"baseline_run must be one of {', '.join(names)}, got {baseline!r}"
+            )
         pairs = [[baseline, name] for name in names if name != baseline]
     declared = {
         "dataset_fingerprint": fingerprint,

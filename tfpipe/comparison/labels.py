@@ -1,5 +1,6 @@
 """What runs and configurations are called: by what they differ in."""
 
+import contextlib
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -68,6 +69,17 @@ def comparable_settings(run: RunConfig) -> dict[str, Any]:
     """Return the settings that tell runs apart: their identity, epochs and seed."""
     budget = {"epochs": run.run.epochs, "seed": run.run.seed}
     return {**run_config.identity(run), **budget}
+
+
+def respell(label: str) -> str:
+    """Return a label with its numbers as labels write them: "adam 0.01" of 1e-2."""
+    words = []
+    for word in label.split():
+        name, is_named, value = word.rpartition("=")
+        with contextlib.suppress(ValueError):
+            value = format_number(float(value))
+        words.append(f"{name}{is_named}{value}")
+    return " ".join(words)
 
 
 def format_number(value: Any) -> str:
