@@ -162,7 +162,7 @@ import sys
 sys.path.insert(0, {tests!r})
 from conftest import write_folder
 from tfpipe import cli, compare
-from tfpipe.training.config import run_name
+from tfpipe.training.naming import run_name
 BEST = dict(sgd=0.3, adam=0.001)
 left, *words = sys.argv[1:]
 left = int(left)

@@ -18,7 +18,7 @@ from tfpipe.comparison import (
 from tfpipe.comparison.document import Bullets
 from tfpipe.comparison.labels import configuration_labels, replicate_labels
 from tfpipe.comparison.study import CompareConfig
-from tfpipe.training.config import run_name
+from tfpipe.training.naming import run_name
 
 AUTO = {"optimizers": ("sgd", "adam"), "learning_rates": ("auto",)}
 GIVEN = {"optimizers": ("sgd", "adam"), "learning_rates": ("1e-3", "0.01")}

@@ -7,8 +7,7 @@ import pytest
 
 from tfpipe.comparison import results
 from tfpipe.comparison.labels import configuration_labels, format_number, label_settings
-from tfpipe.training import config as run_config
-from tfpipe.training import run_folder
+from tfpipe.training import naming, run_folder
 from tfpipe.training.config import RunConfig
 from tfpipe.training.stages import Escape
 
@@ -117,7 +116,7 @@ def test_a_folder_is_read_by_configuration_and_seed(write_run, tmp_path):
         write_run([0.6], optimizer="adam", seed=seed)
     (tmp_path / "runs" / "report").mkdir()
     (tmp_path / "runs" / "study.json").write_text("{}")
-    adam = run_config.identity(RunConfig.of(optimizer="adam"))
+    adam = naming.identity(RunConfig.of(optimizer="adam"))
     declared = {"configurations": {"adam 1e-4": adam}}
     found = results.read_folder(tmp_path / "runs", declared)
     settings = [result.settings for result in found]
@@ -171,7 +170,7 @@ def test_a_damaged_folder_is_named_and_left_out(write_run, damage, word):
     damage(folder)
     lines = []
     found = results.read_folder(folder.parent, tell=lines.append)
-    assert [result.name for result in found] == [run_config.run_name(whole)]
+    assert [result.name for result in found] == [naming.run_name(whole)]
     [line] = lines
     assert line.startswith(f"left out {folder}, which is damaged: ")
     assert word in line

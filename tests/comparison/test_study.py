@@ -3,7 +3,8 @@ import pytest
 from tfpipe.base import settings
 from tfpipe.comparison import planning, study
 from tfpipe.comparison.study import CompareConfig
-from tfpipe.training.config import RunConfig, identity, run_name
+from tfpipe.training.config import RunConfig
+from tfpipe.training.naming import identity, run_name
 
 
 def plan(**values):

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from tfpipe.training import optimizers, updates
-from tfpipe.training.config import OptimizerConfig, RunConfig, run_name
+from tfpipe.training.config import OptimizerConfig, RunConfig
+from tfpipe.training.naming import run_name
 from tfpipe.training.own_code import load_own
 
 RATE = 0.01

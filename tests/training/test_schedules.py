@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from tfpipe.training import schedules, updates
-from tfpipe.training.config import OptimizerConfig, RunConfig, identity, run_name
+from tfpipe.training.config import OptimizerConfig, RunConfig
+from tfpipe.training.naming import identity, run_name
 
 RATE, STEPS = 0.1, 12
 

@@ -22,8 +22,7 @@ from pathlib import Path
 from tfpipe.base import files
 from tfpipe.comparison import markdown
 from tfpipe.comparison.results import RunResult
-from tfpipe.training import config as run_config
-from tfpipe.training import events
+from tfpipe.training import events, naming
 
 FOLDER, LISTING = "aggregate", "aggregate.json"
 # TensorBoard would read a file that is being written if its name told it events.
@@ -73,12 +72,12 @@ def write_aggregates(
 
 def _folder_names(labels: Iterable[str]) -> dict[str, str]:
     """Return a folder's name for each label, no two alike."""
-    names = {label: run_config.folder_name(label) for label in labels}
+    names = {label: naming.folder_name(label) for label in labels}
     counts = collections.Counter(names.values())
     for label, name in names.items():
         if counts[name] > 1:
             digest = hashlib.sha256(label.encode()).hexdigest()[:8]
-            names[label] = run_config.folder_name(name, f"-{digest}")
+            names[label] = naming.folder_name(name, f"-{digest}")
     return names
 
 

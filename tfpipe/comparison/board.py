@@ -17,7 +17,8 @@ from tfpipe.base.progress import format_seconds
 from tfpipe.comparison import forecast
 from tfpipe.comparison.forecast import Pace
 from tfpipe.training import run_folder
-from tfpipe.training.config import RunConfig, run_name
+from tfpipe.training.config import RunConfig
+from tfpipe.training.naming import run_name
 
 REDRAW_SECONDS, LINE_SECONDS = 1.0, 60.0
 COLUMNS = ("run", "state", "epoch", "step", "time left")

@@ -9,7 +9,7 @@ from tfpipe.comparison.labels import replicate_labels
 from tfpipe.comparison.results import RunResult
 from tfpipe.comparison.score import Score, score_runs
 from tfpipe.comparison.tuning import Search
-from tfpipe.training import config as run_config
+from tfpipe.training import naming
 from tfpipe.training.run_folder import FINISHED
 
 
@@ -116,7 +116,7 @@ def is_same(
 
 def _identity(declared: dict[str, Any], result: RunResult) -> dict[str, Any]:
     """Return a run's identity, that of its configuration where replicates vary it."""
-    identity = run_config.identity(result.config)
+    identity = naming.identity(result.config)
     if "split_seeds" in declared:
         first = next(iter(declared["configurations"].values()))
         identity["split_seed"] = first["split_seed"]

@@ -21,8 +21,7 @@ from tfpipe.comparison.labels import (
     respell,
 )
 from tfpipe.comparison.planning import Design, Family
-from tfpipe.training import config as run_config
-from tfpipe.training import run_folder, stages
+from tfpipe.training import naming, run_folder, stages
 from tfpipe.training.config import RunConfig
 
 FILE = "study.json"
@@ -58,8 +57,7 @@ def declare(
     first = [run for run in runs if run.run.seed == seeds[0]]
     labels = configuration_labels(first)
     configurations = {
-        label: run_config.identity(run)
-        for label, run in zip(labels, first, strict=True)
+        label: naming.identity(run) for label, run in zip(labels, first, strict=True)
     }
     if design and design.families:
         fixed = labels[len(labels) - len(design.fixed) :]
@@ -104,7 +102,7 @@ def declare(
 def _any_of(family: Family) -> dict[str, Any]:
     """Return the settings of a family, its rates at the start in the rate's place."""
     rates = list(family.search.start)
-    return {**run_config.identity(family.config), "learning_rate": rates}
+    return {**naming.identity(family.config), "learning_rate": rates}
 
 
 def _search_rule(design: Design) -> dict[str, Any]:
@@ -196,7 +194,7 @@ def _count_begun(runs_dir: Path, asked: Sequence[dict[str, Any]]) -> int:
         if not run_folder.is_run_folder(folder):
             continue
         try:
-            identity = run_config.identity(run_folder.read_run(folder).config)
+            identity = naming.identity(run_folder.read_run(folder).config)
         except ValueError:
             continue  # a damaged one, of which nothing is known
         count += any(

@@ -15,7 +15,8 @@ from tfpipe.comparison import forecast
 from tfpipe.comparison.board import Board
 from tfpipe.comparison.study import find_finished
 from tfpipe.training import run_folder
-from tfpipe.training.config import RunConfig, run_name
+from tfpipe.training.config import RunConfig
+from tfpipe.training.naming import run_name
 from tfpipe.training.run_folder import RunRecord
 
 EXIT_DONE, EXIT_WRONG_INPUT, EXIT_DIVERGED = 0, 2, 3

@@ -10,8 +10,7 @@ from typing import Any
 from tfpipe.base.progress import format_seconds
 from tfpipe.comparison import results
 from tfpipe.data import manifest
-from tfpipe.training import checkpoint, run_folder
-from tfpipe.training import config as run_config
+from tfpipe.training import checkpoint, naming, run_folder
 from tfpipe.training.config import RunConfig
 
 WORK = (
@@ -89,7 +88,7 @@ def expect_pace(run: RunConfig, paces: Sequence[Pace]) -> Pace | None:
 
 def work_of(run: RunConfig) -> list[Any]:
     """Return what makes a step, and an epoch, of a run as long as another's."""
-    values = run_config.in_words(run)
+    values = naming.in_words(run)
     return [values[name] for name in WORK]
 
 

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from tfpipe.training import config as run_config
+from tfpipe.training import naming
 from tfpipe.training.config import RunConfig
 
 
@@ -29,7 +29,7 @@ def replicate_labels(runs: Sequence[RunConfig]) -> list[str]:
     Epochs, a budget that may grow, are in it where the learning rate depends on them.
     """
     split = ("split_seed",) if _follows_seed(runs) else ()
-    return label_settings([run_config.identity(run) for run in runs], split)
+    return label_settings([naming.identity(run) for run in runs], split)
 
 
 def label_settings(
@@ -68,7 +68,7 @@ def _follows_seed(runs: Sequence[RunConfig]) -> bool:
 def comparable_settings(run: RunConfig) -> dict[str, Any]:
     """Return the settings that tell runs apart: their identity, epochs and seed."""
     budget = {"epochs": run.run.epochs, "seed": run.run.seed}
-    return {**run_config.identity(run), **budget}
+    return {**naming.identity(run), **budget}
 
 
 def respell(label: str) -> str:

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tfpipe.comparison.labels import comparable_settings, configuration_labels
-from tfpipe.training import config as run_config
-from tfpipe.training import run_folder, stages
+from tfpipe.training import naming, run_folder, stages
 from tfpipe.training.config import RunConfig
 from tfpipe.training.run_folder import RunRecord
 from tfpipe.training.stages import Escape
@@ -59,7 +58,7 @@ class RunResult:
     @functools.cached_property
     def identity(self) -> dict[str, Any]:
         """The settings that tell configurations apart."""
-        return run_config.identity(self.config)
+        return naming.identity(self.config)
 
     @property
     def majority_share(self) -> float:
@@ -179,10 +178,10 @@ def _read(run: RunConfig, label: str) -> RunResult:
     folder = run_folder.run_folder(run)
     if not run_folder.is_run_folder(folder):
         return RunResult(
-            name=run_config.run_name(run),
+            name=naming.run_name(run),
             label=label,
             config=run,
-            settings=run_config.in_words(run),
+            settings=naming.in_words(run),
         )
     return _from_record(run_folder.read_run(folder), label)
 
@@ -192,7 +191,7 @@ def _from_record(record: RunRecord, label: str) -> RunResult:
         name=record.name,
         label=label,
         config=record.config,
-        settings=run_config.in_words(record.config),
+        settings=naming.in_words(record.config),
         facts=record.facts,
         status=record.status["status"],
         reason=record.status["reason"],
@@ -256,11 +255,11 @@ def read_folder(
         )
     order = list((declared or {}).get("configurations", {}).values())
     for run, _ in found:
-        identity = run_config.identity(run)
+        identity = naming.identity(run)
         if identity not in order:
             order.append(identity)
     found.sort(
-        key=lambda pair: (order.index(run_config.identity(pair[0])), pair[0].run.seed)
+        key=lambda pair: (order.index(naming.identity(pair[0])), pair[0].run.seed)
     )
     labels = configuration_labels([run for run, _ in found])
     return [

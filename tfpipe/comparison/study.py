@@ -19,8 +19,8 @@ from tfpipe.training.config import (
     RunConfig,
     RunSettings,
     StoppingConfig,
-    run_name,
 )
+from tfpipe.training.naming import run_name
 from tfpipe.training.optimizers import OPTIMIZERS
 from tfpipe.training.record_checks import check_records as check_run
 from tfpipe.training.run_folder import RunRecord

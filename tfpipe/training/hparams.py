@@ -13,8 +13,7 @@ from typing import Any
 from tensorboard.compat.proto import summary_pb2
 from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 
-from tfpipe.training import config as run_config
-from tfpipe.training import outcome
+from tfpipe.training import naming, outcome
 from tfpipe.training.config import RunConfig
 from tfpipe.training.run_folder import FINISHED
 
@@ -80,7 +79,7 @@ def start_summaries(config: RunConfig, facts: dict[str, Any]) -> list[Any]:
             for tag, group, title in metrics
         ],
     )
-    values = run_config.in_words(config) | run_config.identity(config)
+    values = naming.in_words(config) | naming.identity(config)
     row: dict[str, Any] = {name: str(values[name]) for name in TEXTS}
     row |= {name: float(values[name]) for name in NUMBERS}
     row |= {name: facts[name] for name in FACTS}
@@ -111,7 +110,7 @@ def _summary(tag: str, **content: Any) -> Any:
 
 def trial_id(config: RunConfig) -> str:
     """Return what runs of one configuration and one budget share, but for the seeds."""
-    values = {**run_config.identity(config), "epochs": config.run.epochs}
+    values = {**naming.identity(config), "epochs": config.run.epochs}
     del values["split_seed"]
     text = json.dumps(values, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -14,8 +14,8 @@ from tfpipe.training.config import (
     ModelConfig,
     OptimizerConfig,
     RunConfig,
-    identity,
 )
+from tfpipe.training.naming import identity
 from tfpipe.training.optimizers import OPTIMIZERS
 
 FOLDER = "find_lr"

@@ -9,7 +9,7 @@ from typing import Any
 
 from tfpipe.base import files
 from tfpipe.data.manifest import read_manifest
-from tfpipe.training import catalog, schedules
+from tfpipe.training import catalog, naming, schedules
 from tfpipe.training import config as run_config
 from tfpipe.training.config import RunConfig
 
@@ -75,7 +75,7 @@ def is_run_folder(folder: Path) -> bool:
 
 def run_folder(config: RunConfig) -> Path:
     """Return the folder that a run writes."""
-    return Path(config.run.runs_dir) / run_config.run_name(config)
+    return Path(config.run.runs_dir) / naming.run_name(config)
 
 
 def read_run(folder: Path) -> RunRecord:
@@ -213,10 +213,10 @@ def find_run(config: RunConfig) -> RunRecord | None:
         return None
     record = read_run(folder)
     as_long = record.config.replace(epochs=config.run.epochs)
-    theirs = {**run_config.identity(as_long), "seed": record.config.run.seed}
+    theirs = {**naming.identity(as_long), "seed": record.config.run.seed}
     if "epochs" in theirs:
         theirs["epochs"] = record.config.run.epochs
-    ours = {**run_config.identity(config), "seed": config.run.seed}
+    ours = {**naming.identity(config), "seed": config.run.seed}
     with contextlib.suppress(ValueError):
         fingerprint = read_manifest(config.data.records_dir).fingerprint
         theirs["dataset_fingerprint"] = record.facts["dataset_fingerprint"]
