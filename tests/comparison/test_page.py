@@ -35,6 +35,13 @@ def test_broken_and_shortened_runs_are_branded(write_run):
     assert exploded[4] == "perhaps at 1172, its last"
 
 
+def test_long_epochs_have_whole_seconds(write_run):
+    seconds = {"train_seconds": [1690.4, 3380.8], "eval_seconds": [10.0, 20.0]}
+    run = write_run([0.6, 0.7], each=seconds)
+    [result] = results.read_results([run])
+    assert page.table_row(result)[5] == "1,700"
+
+
 def test_markdown_has_one_row_a_run_and_escapes_its_bars(write_run):
     run = write_run([0.6], status="failed", reason="a|b")
     lines = page.markdown_table(results.read_results([run])).splitlines()

@@ -9,6 +9,7 @@ from tfpipe.comparison.cells import (
     LETTERS,
     NOTHING,
     format_interval,
+    format_short,
     format_spread,
 )
 from tfpipe.comparison.configurations import Configuration, group_runs, stages_of
@@ -107,7 +108,7 @@ def _run_row(configuration: Configuration, run: RunResult) -> list[str]:
         configuration.label,
         seed,
         f"{run.final['val_accuracy']:.4f}",
-        f"{run.best['val_accuracy']:.4f} ({run.best['epoch']:.3g})",
+        f"{run.best['val_accuracy']:.4f} ({format_short(run.best['epoch'])})",
         str(run.escape or ("perhaps at its last" if run.is_unconfirmed else "no")),
         "".join(LETTERS[label] for label in labels),
         status,

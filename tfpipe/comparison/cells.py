@@ -50,6 +50,11 @@ def format_steps(steps: float) -> str:
     return "not reached" if math.isinf(steps) else f"{steps:,.0f}"
 
 
+def format_short(value: float) -> str:
+    """Return an epoch or seconds in three digits, from 100 on as a whole number."""
+    return f"{value:.3g}" if value < 100 else f"{value:,.0f}"
+
+
 def format_stages(rows: Sequence[Sequence[str]]) -> str:
     """Return "7 x DDDDD, CDDDD": the labels of runs in letters, equal ones once."""
     words = ["".join(LETTERS[label] for label in row) or NOTHING for row in rows]

@@ -10,6 +10,7 @@ import rich.text
 
 from tfpipe.comparison import markdown
 from tfpipe.comparison import results as run_results
+from tfpipe.comparison.cells import NOTHING, format_short
 from tfpipe.comparison.document import Bullets, Command, Document, Text
 from tfpipe.comparison.labels import format_number
 from tfpipe.comparison.results import RunResult
@@ -24,7 +25,6 @@ COLUMNS = (
     "status",
 )
 LEAST_WIDTH = 80
-NOTHING = "-"
 
 
 def markdown_table(results: Sequence[RunResult]) -> str:
@@ -79,7 +79,7 @@ def table_row(result: RunResult) -> list[str]:
     return [
         result.label,
         f"{result.final['val_accuracy']:.4f}",
-        f"{result.best['val_accuracy']:.4f} ({result.best['epoch']:.3g})",
+        f"{result.best['val_accuracy']:.4f} ({format_short(result.best['epoch'])})",
         _loss(result.final["val_loss"]),
         describe_escape(result),
         _seconds(result),
@@ -91,7 +91,7 @@ def _seconds(result: RunResult) -> str:
     seconds = run_results.seconds_an_epoch(result)
     if seconds is None:
         return NOTHING
-    return f"{seconds:.3g}{_beside(result)}"
+    return f"{format_short(seconds)}{_beside(result)}"
 
 
 def _beside(result: RunResult) -> str:
