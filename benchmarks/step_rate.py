@@ -1,14 +1,16 @@
 """python benchmarks/step_rate.py --sizes=32,64
 
-Measures images/s of one training step of the experiment's model (VGG16 from scratch,
-batches of 32, rmsprop, float32, one synthetic batch) in plain Keras, with TensorFlow's
-oneDNN kernels on, as tfpipe sets them, and as TensorFlow itself would.
+Measures images/s of one training step (from scratch, batches of 32, rmsprop, one
+synthetic batch) in plain Keras: in float32 with TensorFlow's oneDNN kernels on, as
+tfpipe sets them, as TensorFlow itself would, and with oneDNN held to AVX2; and in
+mixed_bfloat16.
 
 Every measurement is a process of its own; settings alternate; the table gives medians
 and ranges over the repeats.
 """
 
 import dataclasses
+import itertools
 import json
 import os
 import statistics
@@ -23,17 +25,27 @@ from tfpipe import cli
 from tfpipe.base import machine
 from tfpipe.base.settings import check_settings, setting
 
-SETTINGS = {"oneDNN on (tfpipe)": "1", "TensorFlow's default": None}
+ONEDNN, ISA = "TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA"
+# What stands in the environment, and the policy of Keras.
+SETTINGS: dict[str, tuple[dict[str, str], str]] = {
+    "float32, oneDNN on": ({ONEDNN: "1"}, "float32"),
+    "float32, TensorFlow's default": ({}, "float32"),
+    "float32, oneDNN on, held to AVX2": ({ONEDNN: "1", ISA: "AVX2"}, "float32"),
+    "mixed_bfloat16, oneDNN on": ({ONEDNN: "1"}, "mixed_bfloat16"),
+}
+BASE = "float32, oneDNN on"
 
 ONE = """
 import json, sys, time
 import keras, numpy as np
-size, steps = int(sys.argv[1]), int(sys.argv[2])
+name, size, steps, policy = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 keras.utils.set_random_seed(0)
-base = keras.applications.VGG16(
-    weights=None, include_top=False, input_shape=(size, size, 3))
+keras.config.set_dtype_policy(policy)
+builders = vars(keras.applications).items()  # modules of the same names beside them
+[builder] = [b for called, b in builders if called.lower() == name and callable(b)]
+base = builder(weights=None, include_top=False, input_shape=(size, size, 3))
 pooled = keras.layers.GlobalAveragePooling2D()(base.output)
-outputs = keras.layers.Dense(2, activation="softmax")(pooled)
+outputs = keras.layers.Dense(2, activation="softmax", dtype="float32")(pooled)
 model = keras.Model(base.input, outputs)
 model.compile(keras.optimizers.RMSprop(1e-4), "categorical_crossentropy")
 random = np.random.default_rng(0)
@@ -52,6 +64,9 @@ print(json.dumps(32 / sorted(times[2:])[steps // 2]))
 class Config:
     """What is measured."""
 
+    models: tuple[str, ...] = setting(
+        ("vgg16",), "Models of keras.applications.", front=True
+    )
     sizes: tuple[str, ...] = setting(("32", "64"), "Sides in pixels.", front=True)
     repeats: int = setting(3, "Processes a setting.", minimum=1, front=True)
     steps: int = setting(7, "Timed steps a process.", minimum=1, front=True)
@@ -60,18 +75,26 @@ class Config:
         check_settings(self)
 
 
-def measure(size: str, steps: int, onednn: str | None) -> float:
-    """Return images/s, the median step of one process."""
-    environment = {k: v for k, v in os.environ.items() if k != "TF_ENABLE_ONEDNN_OPTS"}
-    if onednn is not None:
-        environment["TF_ENABLE_ONEDNN_OPTS"] = onednn
+def measure(model: str, size: str, steps: int, name: str) -> float:
+    """Return images/s, the median step of one process in a setting.
+
+    Raises:
+        ChildProcessError: if that process failed, with its last line.
+    """
+    switches, policy = SETTINGS[name]
+    others = {k: v for k, v in os.environ.items() if k not in (ONEDNN, ISA)}
     done = subprocess.run(
-        [sys.executable, "-c", ONE, size, str(steps)],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        check=True,
+        [sys.executable, "-c", ONE, model, size, str(steps), policy],
+        env={**others, **switches},
+        capture_output=True,
+        text=True,
     )
+    if done.returncode:
+        why = done.stderr.strip().splitlines()[-1]
+        raise ChildProcessError(
+            "models and sizes must be those keras.applications builds, "
+            f"got {model} at {size} ({why}); e.g. --models=vgg16 --sizes=32"
+        )
     return float(json.loads(done.stdout))
 
 
@@ -80,19 +103,24 @@ def work(config: Config) -> int:
     versions = ", ".join(f"{p} {metadata.version(p)}" for p in ("tensorflow", "keras"))
     print(f"{machine.describe_cpu()}; {versions}")
     print(f"{config.repeats} processes a setting, {config.steps} timed steps each\n")
-    print("| pixels | setting | images/s, median (range) | ratio |")
-    print("| --- | --- | --- | --- |")
-    for size in config.sizes:
+    print("| model | pixels | setting | images/s, median (range) | ratio |")
+    print("| --- | --- | --- | --- | --- |")
+    for model, size in itertools.product(config.models, config.sizes):
         rates: dict[str, list[float]] = {name: [] for name in SETTINGS}
         for _ in range(config.repeats):
-            for name, onednn in SETTINGS.items():
-                rates[name].append(measure(size, config.steps, onednn))
-        medians = {name: statistics.median(found) for name, found in rates.items()}
-        base = medians["TensorFlow's default"]
+            for name, found in rates.items():
+                found.append(measure(model, size, config.steps, name))
+        base = statistics.median(rates[BASE])
         for name, found in rates.items():
-            spread = f"({min(found):.1f} to {max(found):.1f})"
-            ratio = f"{medians[name] / base:.2f}"
-            print(f"| {size} | {name} | {medians[name]:.1f} {spread} | {ratio} |")
+            median = statistics.median(found)
+            row = [
+                model,
+                size,
+                name,
+                f"{median:.1f} ({min(found):.1f} to {max(found):.1f})",
+                f"{median / base:.2f}",
+            ]
+            print(f"| {' | '.join(row)} |", flush=True)
     return cli.EXIT_OK
 
 

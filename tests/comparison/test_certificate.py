@@ -67,6 +67,11 @@ def test_equal_conditions_have_no_brand(notebook_runs):
             {"facts": {"machine": {"cpu": "A CPU", "cores": 4}}},
             "machine (A CPU with 2 cores: ",
         ),
+        (
+            {"facts": {"machine": {**MACHINE, "cpu_flags": ["avx2", "fma"]}}},
+            "machine (A CPU with 2 cores: rmsprop 1e-4; "
+            "A CPU with 2 cores (avx2, fma): ",
+        ),
         ({"facts": {"versions": {"keras": "3.16.0"}}}, "keras (3.15.1: "),
         ({"facts": {"versions": {}}}, "keras (3.15.1: rmsprop 1e-4; not recorded: "),
         (

@@ -403,12 +403,15 @@ def test_what_is_done_is_done_without_its_records(configure):
     assert again.status == record.status
 
 
-def test_a_run_that_goes_on_records_its_sessions(configure):
-    train(configure(epochs=1), say=quiet)
+def test_a_run_that_goes_on_records_its_sessions(configure, monkeypatch):
+    begun = train(configure(epochs=1), say=quiet).facts
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
     facts = train(configure(epochs=2), say=quiet).facts
     assert facts["config"]["run"]["epochs"] == 2
     assert facts["command"].endswith(facts["sessions"][0]["command"][-20:])
     assert [session["from_step"] for session in facts["sessions"]] == [STEPS]
+    switch = {"ONEDNN_MAX_CPU_ISA": "AVX2"}
+    assert facts["sessions"][0]["versions"] == {**begun["versions"], **switch}
 
 
 def test_lost_checkpoints_of_a_finished_run_are_said(configure):

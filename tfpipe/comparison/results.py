@@ -339,7 +339,10 @@ def conditions_of(result: RunResult) -> dict[str, Any]:
 
 
 def describe_machine(session: dict[str, Any]) -> str:
-    """Return "A CPU with 8 cores": all of the machine, whoever shared it.
+    """Return "A CPU with 8 cores (avx2, fma)": all of it, whoever shared it.
+
+    The instructions belong to it: by them the same settings train to other digits on
+    CPUs of one name.
 
     Args:
         session: config.json's facts, or one of its `sessions`.
@@ -348,7 +351,9 @@ def describe_machine(session: dict[str, Any]) -> str:
     # Those of a run are its share.
     shares = machine["cores"] * int(session.get("workers", 1))
     cores = machine.get("all_cores", shares)
-    return f"{machine['cpu']} with {cores} core{'s' * (cores != 1)}"
+    flags = ", ".join(machine.get("cpu_flags", ()))
+    words = f"{machine['cpu']} with {cores} core{'s' * (cores != 1)}"
+    return f"{words} ({flags})" if flags else words
 
 
 def to_csv(results: Sequence[RunResult]) -> str:

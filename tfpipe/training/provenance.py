@@ -21,6 +21,13 @@ FIXED = (
     "initial_weights_sha256",
     "own_code_sha256",
 )
+# oneDNN's own switches that change what it sums, recorded where one is set.
+ONEDNN_SWITCHES = (
+    "ONEDNN_MAX_CPU_ISA",
+    "ONEDNN_DEFAULT_FPMATH_MODE",
+    "DNNL_MAX_CPU_ISA",
+    "DNNL_DEFAULT_FPMATH_MODE",
+)
 PACKAGES = ("keras", "tensorflow", "numpy", "pillow", "simplejpeg", "jax")
 
 
@@ -105,7 +112,8 @@ def _versions() -> dict[str, str]:
     versions |= {name: metadata_version(name) for name in PACKAGES}
     versions["keras_backend"] = keras.backend.backend()
     versions["TF_ENABLE_ONEDNN_OPTS"] = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "")
-    return versions
+    switches = {name: os.environ.get(name, "") for name in ONEDNN_SWITCHES}
+    return versions | {name: value for name, value in switches.items() if value}
 
 
 def metadata_version(name: str) -> str:
