@@ -107,9 +107,21 @@ def test_one_epoch_cannot_confirm_an_escape(write_run):
     """0.9 after one epoch is no run that answers as if it knew nothing."""
     found = ask([write_run([0.9], epochs=1)])
     assert found.doubts[0] == (
-        "1 run may have left: one evaluation, the last, says so; one more epoch would "
-        "tell."
+        "Above the start at the last evaluation alone, and so not counted as having "
+        "left it: rmsprop 1e-4 1 of 1; one more epoch would tell."
     )
+
+
+def test_runs_that_left_in_the_last_epoch_are_told_from_those_that_stayed(
+    write_replicates,
+):
+    late = study(write_replicates, adam=[[0.6, 0.7], [0.5, 0.7]], sgd=[[0.5, 0.5]])
+    doubts = ask(late).doubts
+    assert doubts[0] == (
+        "Above the start at the last evaluation alone, and so not counted as having "
+        "left it: adam 1e-4 1 of 2; one more epoch would tell."
+    )
+    assert not [line for line in doubts if "only some runs" in line]
 
 
 def test_one_configuration_is_compared_with_nothing(write_replicates):

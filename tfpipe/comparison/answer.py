@@ -59,6 +59,8 @@ def find_answer(
     best = ranked[0]
     doubts = (*_doubts(analysis, best), *_brands(checks))
     if not any(c.escaped.num for c in ranked):
+        if not _unconfirmed(analysis):
+            doubts = ("More epochs, or other learning rates.", *doubts)
         return Answer(
             headline=(
                 "No run is known to have left its start: none of these settings can be "
@@ -67,7 +69,7 @@ def find_answer(
             command="",
             beside=(),
             rates=(),
-            doubts=(*_unconfirmed(ranked), *doubts),
+            doubts=doubts,
         )
     is_shown = any(_is_shown(c, best.label) for c in against(analysis, best.label))
     return Answer(
@@ -257,7 +259,16 @@ def _error(configuration: Configuration) -> float:
 
 
 def _doubts(analysis: Analysis, best: Configuration) -> tuple[str, ...]:
+    unconfirmed = _unconfirmed(analysis)
     doubts = []
+    if unconfirmed:
+        runs = ", ".join(
+            f"{label} {num} of {of}" for label, (num, of) in unconfirmed.items()
+        )
+        doubts.append(
+            "Above the start at the last evaluation alone, and so not counted as "
+            f"having left it: {runs}; one more epoch would tell."
+        )
     improving = [c for c in analysis.configurations if c.num_improving]
     if improving:
         counts = ", ".join(
@@ -268,7 +279,9 @@ def _doubts(analysis: Analysis, best: Configuration) -> tuple[str, ...]:
             "may change the order."
         )
     waiting = [
-        c.label for c in analysis.configurations if 0 < c.escaped.num < c.escaped.of
+        c.label
+        for c in analysis.configurations
+        if 0 < c.escaped.num < c.escaped.of - unconfirmed.get(c.label, (0, 0))[0]
     ]
     if waiting:
         doubts.append(
@@ -302,15 +315,13 @@ def _unfinished(analysis: Analysis) -> tuple[str, ...]:
     return (f"Counted nowhere: {', '.join(found[:4])}{more}.",)
 
 
-def _unconfirmed(ranked: Sequence[Configuration]) -> tuple[str, ...]:
-    """Return what would tell whether runs left their start."""
-    num = sum(run.is_unconfirmed for c in ranked for run in c.ended)
-    if not num:
-        return ("More epochs, or other learning rates.",)
-    return (
-        f"{num} run{'s' * (num != 1)} may have left: one evaluation, the last, says "
-        "so; one more epoch would tell.",
-    )
+def _unconfirmed(analysis: Analysis) -> dict[str, tuple[int, int]]:
+    """Return of how many runs only the last evaluation says that they left, of all."""
+    counts = {
+        c.label: (sum(run.is_unconfirmed for run in c.ended), len(c.ended))
+        for c in analysis.configurations
+    }
+    return {label: count for label, count in counts.items() if count[0]}
 
 
 def _brands(checks: Sequence[Check]) -> tuple[str, ...]:
