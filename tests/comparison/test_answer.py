@@ -116,12 +116,16 @@ def test_runs_that_left_in_the_last_epoch_are_told_from_those_that_stayed(
     write_replicates,
 ):
     late = study(write_replicates, adam=[[0.6, 0.7], [0.5, 0.7]], sgd=[[0.5, 0.5]])
-    doubts = ask(late).doubts
-    assert doubts[0] == (
+    answer = ask(late)
+    assert (
+        "1 of 2 runs left their start (rate 0.01 to 0.99), 1 more perhaps in the "
+        in (answer.headline)
+    )
+    assert answer.doubts[0] == (
         "Above the start at the last evaluation alone, and so not counted as having "
         "left it: adam 1e-4 1 of 2; one more epoch would tell."
     )
-    assert not [line for line in doubts if "only some runs" in line]
+    assert not [line for line in answer.doubts if "only some runs" in line]
 
 
 def test_one_configuration_is_compared_with_nothing(write_replicates):

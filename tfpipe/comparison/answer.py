@@ -59,7 +59,7 @@ def find_answer(
     best = ranked[0]
     doubts = (*_doubts(analysis, best), *_brands(checks))
     if not any(c.escaped.num for c in ranked):
-        if not _unconfirmed(analysis):
+        if not any(c.num_unconfirmed for c in ranked):
             doubts = ("More epochs, or other learning rates.", *doubts)
         return Answer(
             headline=(
@@ -116,11 +116,12 @@ def describe_final(configuration: Configuration) -> str:
 
 def describe_escapes(configuration: Configuration) -> str:
     """Return "8 of 8 runs left their start (rate 0.63 to 1.00)"."""
-    rate = configuration.escaped
+    rate, perhaps = configuration.escaped, configuration.num_unconfirmed
+    more = f", {perhaps} more perhaps in the last epoch" if perhaps else ""
     return (
         f"{rate.num} of {rate.of} run{'s' * (rate.of != 1)} left "
         f"{'their' if rate.of != 1 else 'its'} start (rate {rate.low:.2f} to "
-        f"{rate.high:.2f})"
+        f"{rate.high:.2f}){more}"
     )
 
 
@@ -259,11 +260,11 @@ def _error(configuration: Configuration) -> float:
 
 
 def _doubts(analysis: Analysis, best: Configuration) -> tuple[str, ...]:
-    unconfirmed = _unconfirmed(analysis)
     doubts = []
+    unconfirmed = [c for c in analysis.configurations if c.num_unconfirmed]
     if unconfirmed:
         runs = ", ".join(
-            f"{label} {num} of {of}" for label, (num, of) in unconfirmed.items()
+            f"{c.label} {c.num_unconfirmed} of {len(c.ended)}" for c in unconfirmed
         )
         doubts.append(
             "Above the start at the last evaluation alone, and so not counted as "
@@ -281,7 +282,7 @@ def _doubts(analysis: Analysis, best: Configuration) -> tuple[str, ...]:
     waiting = [
         c.label
         for c in analysis.configurations
-        if 0 < c.escaped.num < c.escaped.of - unconfirmed.get(c.label, (0, 0))[0]
+        if 0 < c.escaped.num < c.escaped.of - c.num_unconfirmed
     ]
     if waiting:
         doubts.append(
@@ -313,15 +314,6 @@ def _unfinished(analysis: Analysis) -> tuple[str, ...]:
         return ()
     more = f" and {len(found) - 4} more" if len(found) > 4 else ""
     return (f"Counted nowhere: {', '.join(found[:4])}{more}.",)
-
-
-def _unconfirmed(analysis: Analysis) -> dict[str, tuple[int, int]]:
-    """Return of how many runs only the last evaluation says that they left, of all."""
-    counts = {
-        c.label: (sum(run.is_unconfirmed for run in c.ended), len(c.ended))
-        for c in analysis.configurations
-    }
-    return {label: count for label, count in counts.items() if count[0]}
 
 
 def _brands(checks: Sequence[Check]) -> tuple[str, ...]:

@@ -78,6 +78,8 @@ class Configuration:
         runs: by seed; those that failed or never began among them.
         ended: the runs that count: done, stopped early, diverged; one a seed.
         escaped: of those, how many left their start.
+        num_unconfirmed: of those, how many may have left it at their last evaluation,
+            which no other follows.
         escape: steps until they did; those that didn't are censored at the budget, or
             where they were cut.
         targets: a ladder, growing.
@@ -95,6 +97,7 @@ class Configuration:
     runs: tuple[RunResult, ...]
     ended: tuple[RunResult, ...]
     escaped: Rate
+    num_unconfirmed: int
     escape: Survival
     targets: tuple[TargetTime, ...]
     final: Spread
@@ -244,6 +247,7 @@ def describe_runs(label: str, runs: Sequence[RunResult]) -> Configuration:
         runs=tuple(runs),
         ended=ended,
         escaped=_rate(sum(escaped), len(ended)),
+        num_unconfirmed=sum(run.is_unconfirmed for run in ended),
         escape=statistics.kaplan_meier([time for time, _ in events], escaped),
         targets=tuple(_target(ended, share) for share in stages.TARGETS),
         final=spread([run.final_accuracy() for run in ended]),

@@ -40,6 +40,8 @@ from tfpipe.comparison.findings import Findings
 from tfpipe.comparison.results import RunResult
 from tfpipe.training import stages
 
+PERHAPS = "perhaps at the last"
+
 
 def build_document(found: Findings) -> Document:
     """Return the report of a study."""
@@ -97,20 +99,12 @@ def _table_section(analysis: Analysis) -> Section | None:
     if not analysis.configurations:
         return None
     rows = [_row(c) for c in analysis.configurations]
-    columns = [
-        "configuration",
-        "left its start",
-        "median step",
-        "final of those",
-        "best of those",
-        "test at final",
-        "test at best",
-        "final of all",
-        "train seconds",
-    ]
+    left_out = set()
+    if not any(c.num_unconfirmed for c in analysis.configurations):
+        left_out.add(PERHAPS)
     if not any(c.escaped_test_best for c in analysis.configurations):
-        del columns[5:7]
-        rows = [row[:5] + row[7:] for row in rows]
+        left_out |= {"test at final", "test at best"}
+    columns = [name for name in rows[0] if name not in left_out]
     ended = [run for c in analysis.configurations for run in c.ended]
     caption = (
         "Runs that left their start with the exact 95 % interval of the rate, and the "
@@ -119,10 +113,13 @@ def _table_section(analysis: Analysis) -> Section | None:
         f"interval by Student's t, of fewer than {LEAST_FOR_INTERVAL} runs with the "
         "lowest and highest."
     )
+    if PERHAPS in columns:
+        caption += f" {PERHAPS.capitalize()}: beside these, above it once, at the end."
+    cells = [[row[name] for name in columns] for row in rows]
     return Section(
         "Configurations",
         [
-            Table(columns, rows, caption + _describe_noise(ended), is_main=True),
+            Table(columns, cells, caption + _describe_noise(ended), is_main=True),
             Figure(
                 "val_accuracy",
                 "Validation accuracy: each run thin, the median of each configuration "
@@ -150,19 +147,21 @@ def _describe_noise(ended: Sequence[RunResult]) -> str:
     return words
 
 
-def _row(configuration: Configuration) -> list[str]:
+def _row(configuration: Configuration) -> dict[str, str]:
     c = configuration
-    return [
-        c.label,
-        format_rate(c.escaped),
-        format_steps(c.escape.median) if c.ended else NOTHING,
-        format_spread(c.escaped_final),
-        format_spread(c.escaped_best),
-        format_spread(c.escaped_test_final),
-        format_spread(c.escaped_test_best),
-        format_spread(c.final),
-        f"{c.train_seconds.mean:,.0f}" if c.train_seconds.values else NOTHING,
-    ]
+    seconds = f"{c.train_seconds.mean:,.0f}" if c.train_seconds.values else NOTHING
+    return {
+        "configuration": c.label,
+        "left its start": format_rate(c.escaped),
+        PERHAPS: str(c.num_unconfirmed),
+        "median step": format_steps(c.escape.median) if c.ended else NOTHING,
+        "final of those": format_spread(c.escaped_final),
+        "best of those": format_spread(c.escaped_best),
+        "test at final": format_spread(c.escaped_test_final),
+        "test at best": format_spread(c.escaped_test_best),
+        "final of all": format_spread(c.final),
+        "train seconds": seconds,
+    }
 
 
 def _targets_section(analysis: Analysis) -> Section | None:
