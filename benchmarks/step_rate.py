@@ -42,8 +42,10 @@ name, size, steps, policy = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys
 keras.utils.set_random_seed(0)
 keras.config.set_dtype_policy(policy)
 builders = vars(keras.applications).items()  # modules of the same names beside them
-[builder] = [b for called, b in builders if called.lower() == name and callable(b)]
-base = builder(weights=None, include_top=False, input_shape=(size, size, 3))
+found = [b for called, b in builders if called.lower() == name.lower() and callable(b)]
+if not found:
+    sys.exit(f"keras.applications has no {name}")
+base = found[0](weights=None, include_top=False, input_shape=(size, size, 3))
 pooled = keras.layers.GlobalAveragePooling2D()(base.output)
 outputs = keras.layers.Dense(2, activation="softmax", dtype="float32")(pooled)
 model = keras.Model(base.input, outputs)
@@ -90,10 +92,10 @@ def measure(model: str, size: str, steps: int, name: str) -> float:
         text=True,
     )
     if done.returncode:
-        why = done.stderr.strip().splitlines()[-1]
+        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
         raise ChildProcessError(
-            "models and sizes must be those keras.applications builds, "
-            f"got {model} at {size} ({why}); e.g. --models=vgg16 --sizes=32"
+            f"steps of {model} at {size} pixels must run, got: {lines[-1]}; models are "
+            "those of keras.applications, sizes what they take"
         )
     return float(json.loads(done.stdout))
 

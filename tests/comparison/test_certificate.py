@@ -75,6 +75,10 @@ def test_equal_conditions_have_no_brand(notebook_runs):
         ({"facts": {"versions": {"keras": "3.16.0"}}}, "keras (3.15.1: "),
         ({"facts": {"versions": {}}}, "keras (3.15.1: rmsprop 1e-4; not recorded: "),
         (
+            {"facts": {"versions": {"keras": "3.15.1", "ONEDNN_MAX_CPU_ISA": "AVX2"}}},
+            "ONEDNN_MAX_CPU_ISA (none recorded: rmsprop 1e-4; AVX2: adam 1e-4)",
+        ),
+        (
             {"facts": {"sessions": [{"machine": MACHINE, "versions": {}}]}},
             "keras (3.15.1: rmsprop 1e-4; 3.15.1, then not recorded: ",
         ),

@@ -107,11 +107,15 @@ def test_the_main_table(notebook_runs):
 def test_runs_that_may_have_left_in_the_last_epoch_are_counted_apart(write_replicates):
     study = write_replicates([0.5, 0.9], [0.6, 0.9], [0.5, 0.5], optimizer="adam")
     [table] = tables(build(study), "Configurations")
-    assert table.columns[1:3] == ["left its start", "perhaps at the last"]
+    assert table.columns[1:3] == ["left its start", "perhaps"]
     assert table.rows[0][1:3] == ["1/3 (0.01 to 0.91)", "1"]
-    assert "Perhaps at the last: beside these, above it once, at the end." in (
-        table.caption
-    )
+    assert "Perhaps: further runs, above their start at the" in table.caption
+
+
+def test_a_diverged_run_leaves_no_perhaps(write_replicates):
+    study = write_replicates([0.5, 0.9], optimizer="adam", status="diverged")
+    [table] = tables(build(study), "Configurations")
+    assert "perhaps" not in table.columns
 
 
 def test_equal_ranks_are_equal(notebook_runs):

@@ -117,7 +117,7 @@ def describe_final(configuration: Configuration) -> str:
 def describe_escapes(configuration: Configuration) -> str:
     """Return "8 of 8 runs left their start (rate 0.63 to 1.00)"."""
     rate, perhaps = configuration.escaped, configuration.num_unconfirmed
-    more = f", {perhaps} more perhaps in the last epoch" if perhaps else ""
+    more = f", {perhaps} more perhaps at the last evaluation" if perhaps else ""
     return (
         f"{rate.num} of {rate.of} run{'s' * (rate.of != 1)} left "
         f"{'their' if rate.of != 1 else 'its'} start (rate {rate.low:.2f} to "

@@ -109,7 +109,7 @@ def _run_row(configuration: Configuration, run: RunResult) -> list[str]:
         seed,
         f"{run.final['val_accuracy']:.4f}",
         f"{run.best['val_accuracy']:.4f} ({format_short(run.best['epoch'])})",
-        str(run.escape or ("perhaps at its last" if run.is_unconfirmed else "no")),
+        str(run.escape or ("perhaps" if run.is_unconfirmed else "no")),
         "".join(LETTERS[label] for label in labels),
         status,
     ]

@@ -260,7 +260,11 @@ def _setting(name: str, result: RunResult) -> str:
 
 
 def _version(name: str, result: RunResult) -> str:
-    return _sessions(result, lambda session: _named(session["versions"].get(name)))
+    # Switches are recorded where they are set.
+    unset = "none recorded" if "ONEDNN_" in name or "DNNL_" in name else None
+    return _sessions(
+        result, lambda session: _named(session["versions"].get(name, unset))
+    )
 
 
 def _named(version: str | None) -> str:

@@ -78,8 +78,8 @@ class Configuration:
         runs: by seed; those that failed or never began among them.
         ended: the runs that count: done, stopped early, diverged; one a seed.
         escaped: of those, how many left their start.
-        num_unconfirmed: of those, how many may have left it at their last evaluation,
-            which no other follows.
+        num_unconfirmed: of those, how many were above it at their last evaluation
+            alone; not runs that no further epoch would follow.
         escape: steps until they did; those that didn't are censored at the budget, or
             where they were cut.
         targets: a ladder, growing.
@@ -247,7 +247,9 @@ def describe_runs(label: str, runs: Sequence[RunResult]) -> Configuration:
         runs=tuple(runs),
         ended=ended,
         escaped=_rate(sum(escaped), len(ended)),
-        num_unconfirmed=sum(run.is_unconfirmed for run in ended),
+        num_unconfirmed=sum(
+            run.is_unconfirmed and run.status not in NEVER for run in ended
+        ),
         escape=statistics.kaplan_meier([time for time, _ in events], escaped),
         targets=tuple(_target(ended, share) for share in stages.TARGETS),
         final=spread([run.final_accuracy() for run in ended]),

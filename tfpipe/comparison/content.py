@@ -40,7 +40,7 @@ from tfpipe.comparison.findings import Findings
 from tfpipe.comparison.results import RunResult
 from tfpipe.training import stages
 
-PERHAPS = "perhaps at the last"
+PERHAPS = "perhaps"
 
 
 def build_document(found: Findings) -> Document:
@@ -114,7 +114,9 @@ def _table_section(analysis: Analysis) -> Section | None:
         "lowest and highest."
     )
     if PERHAPS in columns:
-        caption += f" {PERHAPS.capitalize()}: beside these, above it once, at the end."
+        caption += (
+            " Perhaps: further runs, above their start at the last evaluation alone."
+        )
     cells = [[row[name] for name in columns] for row in rows]
     return Section(
         "Configurations",

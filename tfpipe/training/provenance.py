@@ -21,8 +21,9 @@ FIXED = (
     "initial_weights_sha256",
     "own_code_sha256",
 )
-# oneDNN's own switches that change what it sums, recorded where one is set.
+# Switches that change what oneDNN sums, recorded where one is set.
 ONEDNN_SWITCHES = (
+    "TF_SET_ONEDNN_FPMATH_MODE",
     "ONEDNN_MAX_CPU_ISA",
     "ONEDNN_DEFAULT_FPMATH_MODE",
     "DNNL_MAX_CPU_ISA",
