@@ -128,6 +128,62 @@ def test_runs_that_left_in_the_last_epoch_are_told_from_those_that_stayed(
     assert not [line for line in answer.doubts if "only some runs" in line]
 
 
+def test_what_left_in_its_last_epoch_alone_may_be_the_best(write_replicates):
+    """Eight of sgd's runs may have left, and are shown to be better than adam's one."""
+    late = [[0.5, 0.68 + less / 100] for less in range(8)]
+    one = [[0.53, 0.535], *[[0.5, 0.5]] * 7]
+    found = ask(study(write_replicates, sgd=late, adam=one))
+    assert found.headline == (
+        "Train with sgd 1e-4: validation accuracy 0.7150 at the end (mean of 8 runs, "
+        "95 % interval 0.6945 to 0.7355); 0 of 8 runs left their start (rate 0.00 to "
+        "0.37), 8 more perhaps at the last evaluation."
+    )
+    assert found.beside == ("Shown to be worse: adam 1e-4.",)
+
+
+def test_of_higher_accuracy_but_never_beyond_one_answer(write_replicates):
+    """adam left its start once; its other runs answer the smaller class."""
+    runs = study(
+        write_replicates,
+        adam=[[0.53, 0.53], *[[0.4899, 0.4899]] * 8],
+        sgd=[[0.5101, 0.5101]] * 9,
+    )
+    found = ask(runs[:9] + runs[10:])  # of seeds 1 to 8 sgd is ahead
+    assert found.headline.startswith("Train with adam 1e-4")
+    assert found.beside == (
+        "Shown to be of higher accuracy, though no run of it is known to have left its "
+        "start without diverging: sgd 1e-4.",
+    )
+
+
+def test_divergence_is_part_of_the_answer(write_replicates, write_run):
+    runs = study(write_replicates, adam=[[0.6, 0.7], [0.6, 0.8]], sgd=[[0.5, 0.5]])
+    runs += [write_run([0.5], optimizer="adam", seed=2, status="diverged")]
+    runs += [write_run([0.5, 0.5], optimizer="sgd", seed=1, status="diverged")]
+    found = ask(runs)
+    assert "2 of 3 runs left their start (rate 0.09 to 0.99), 1 diverged." in (
+        found.headline
+    )
+    assert (
+        "Some runs diverged (adam 1e-4 1 of 3, sgd 1e-4 1 of 2), which more epochs "
+        "don't mend: a smaller learning rate or clipped gradients may."
+    ) in found.doubts
+    # No further epoch brings the diverged one away from its start.
+    assert not [line for line in found.doubts if "only some runs" in line]
+
+
+def test_what_left_its_start_and_diverged_is_not_recommended(write_replicates):
+    lost = write_replicates(
+        [0.6, 0.7], [0.6, 0.7], optimizer="adam", status="diverged"
+    )
+    found = ask(lost + study(write_replicates, sgd=[[0.4899, 0.4899]]))
+    assert found.headline == (
+        "No run is known to have left its start without diverging: none of these "
+        "settings can be recommended."
+    )
+    assert (found.command, found.beside) == ("", ())
+
+
 def test_one_configuration_is_compared_with_nothing(write_replicates):
     found = ask(study(write_replicates, adam=[[0.6, 0.7], [0.6, 0.8]]))
     assert found.beside == ("It is the only configuration: nothing is compared.",)

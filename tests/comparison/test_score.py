@@ -12,6 +12,8 @@ LEARNED, PLATEAU, SMALLER_CLASS = [0.6, 0.7], [0.5, 0.5], [0.4899, 0.4899]
     [
         ([LEARNED], [PLATEAU]),
         ([[0.53, 0.53]], [[0.6, 0.5]]),  # the one that left its start for good
+        ([[0.5, 0.7], [0.5, 0.7]], [[0.6, 0.6], PLATEAU]),  # left in the last epoch
+        ([[0.5, 0.53]], [PLATEAU]),
         ([SMALLER_CLASS], [None]),
         ([SMALLER_CLASS, SMALLER_CLASS], [PLATEAU, None]),
         ([LEARNED, None], [PLATEAU, PLATEAU]),

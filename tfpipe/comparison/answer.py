@@ -9,7 +9,7 @@ from tfpipe.comparison import statistics as study_statistics
 from tfpipe.comparison.analysis import Analysis, Comparison
 from tfpipe.comparison.cells import LEAST_FOR_INTERVAL, format_range
 from tfpipe.comparison.certificate import Check
-from tfpipe.comparison.configurations import Configuration, are_of_rates
+from tfpipe.comparison.configurations import NEVER, Configuration, are_of_rates
 from tfpipe.comparison.labels import format_number
 from tfpipe.comparison.score import score_runs
 from tfpipe.training import promise, stages
@@ -58,14 +58,12 @@ def find_answer(
         )
     best = ranked[0]
     doubts = (*_doubts(analysis, best), *_brands(checks))
-    if not any(c.escaped.num for c in ranked):
+    has_learned = score_runs(best.ended).has_learned
+    if not has_learned or not any(c.escaped.num for c in ranked):
         if not any(c.num_unconfirmed for c in ranked):
             doubts = ("More epochs, or other learning rates.", *doubts)
         return Answer(
-            headline=(
-                "No run is known to have left its start: none of these settings can be "
-                "recommended."
-            ),
+            headline=f"{_why_none(ranked)}: none of these settings can be recommended.",
             command="",
             beside=(),
             rates=(),
@@ -83,6 +81,12 @@ def find_answer(
         rates=_rates(tuned or analysis.configurations),
         doubts=doubts,
     )
+
+
+def _why_none(ranked: Sequence[Configuration]) -> str:
+    if any(c.escaped.num for c in ranked):
+        return "No run is known to have left its start without diverging"
+    return "No run is known to have left its start"
 
 
 def _command(best: Configuration) -> str:
@@ -115,9 +119,11 @@ def describe_final(configuration: Configuration) -> str:
 
 
 def describe_escapes(configuration: Configuration) -> str:
-    """Return "8 of 8 runs left their start (rate 0.63 to 1.00)"."""
+    """Return "8 of 8 runs left their start (rate 0.63 to 1.00), 2 diverged"."""
     rate, perhaps = configuration.escaped, configuration.num_unconfirmed
     more = f", {perhaps} more perhaps at the last evaluation" if perhaps else ""
+    if configuration.num_diverged:
+        more += f", {configuration.num_diverged} diverged"
     return (
         f"{rate.num} of {rate.of} run{'s' * (rate.of != 1)} left "
         f"{'their' if rate.of != 1 else 'its'} start (rate {rate.low:.2f} to "
@@ -164,7 +170,8 @@ def against(analysis: Analysis, label: str) -> list[Comparison]:
 def _beside(analysis: Analysis, best: Configuration) -> tuple[str, ...]:
     found = against(analysis, best.label)
     others = [c.other if c.one == best.label else c.one for c in found]
-    unknown, same, worse, better = [], [], [], []
+    unknown, same, worse, better, higher = [], [], [], [], []
+    means = {c.label: c.final.mean for c in analysis.ranked}
     for comparison, label in zip(found, others, strict=True):
         if not comparison.differences:
             unknown.append(label)
@@ -172,8 +179,10 @@ def _beside(analysis: Analysis, best: Configuration) -> tuple[str, ...]:
             same.append(label)
         elif _is_shown(comparison, best.label):
             worse.append(label)
-        else:
+        elif means[label] <= best.final.mean:
             better.append(label)
+        else:
+            higher.append(label)
     lines = []
     if len(analysis.configurations) == 1:
         lines.append("It is the only configuration: nothing is compared.")
@@ -185,6 +194,11 @@ def _beside(analysis: Analysis, best: Configuration) -> tuple[str, ...]:
         lines.append(
             "Shown to be better in the replicates that both ended, though not in the "
             f"mean of all: {', '.join(better)}."
+        )
+    if higher:
+        lines.append(
+            "Shown to be of higher accuracy, though no run of it is known to have left "
+            f"its start without diverging: {', '.join(higher)}."
         )
     if unknown:
         lines.append(f"No replicate in which both ended: {', '.join(unknown)}.")
@@ -279,10 +293,18 @@ def _doubts(analysis: Analysis, best: Configuration) -> tuple[str, ...]:
             f"Runs were still improving when the budget ended ({counts}): more epochs "
             "may change the order."
         )
-    waiting = [
-        c.label
+    diverged = [
+        f"{c.label} {c.num_diverged} of {len(c.ended)}"
         for c in analysis.configurations
-        if 0 < c.escaped.num < c.escaped.of - c.num_unconfirmed
+        if 0 < c.num_diverged < len(c.ended)
+    ]
+    if diverged:
+        doubts.append(
+            f"Some runs diverged ({', '.join(diverged)}), which more epochs don't mend: "
+            "a smaller learning rate or clipped gradients may."
+        )
+    waiting = [
+        c.label for c in analysis.configurations if c.escaped.num and _may_leave(c)
     ]
     if waiting:
         doubts.append(
@@ -300,6 +322,14 @@ def _doubts(analysis: Analysis, best: Configuration) -> tuple[str, ...]:
             f"are needed (--replicates={needed})."
         )
     return (*doubts, *_unfinished(analysis))
+
+
+def _may_leave(configuration: Configuration) -> bool:
+    """Tell whether some run is still at its start that more epochs may bring away."""
+    return any(
+        run.status not in NEVER and not run.escape and not run.is_unconfirmed
+        for run in configuration.ended
+    )
 
 
 def _unfinished(analysis: Analysis) -> tuple[str, ...]:

@@ -80,6 +80,7 @@ class Configuration:
         escaped: of those, how many left their start.
         num_unconfirmed: of those, how many were above it at their last evaluation
             alone; not runs that no further epoch would follow.
+        num_diverged: of those, how many diverged.
         escape: steps until they did; those that didn't are censored at the budget, or
             where they were cut.
         targets: a ladder, growing.
@@ -98,6 +99,7 @@ class Configuration:
     ended: tuple[RunResult, ...]
     escaped: Rate
     num_unconfirmed: int
+    num_diverged: int
     escape: Survival
     targets: tuple[TargetTime, ...]
     final: Spread
@@ -250,6 +252,7 @@ def describe_runs(label: str, runs: Sequence[RunResult]) -> Configuration:
         num_unconfirmed=sum(
             run.is_unconfirmed and run.status not in NEVER for run in ended
         ),
+        num_diverged=sum(run.status == "diverged" for run in ended),
         escape=statistics.kaplan_meier([time for time, _ in events], escaped),
         targets=tuple(_target(ended, share) for share in stages.TARGETS),
         final=spread([run.final_accuracy() for run in ended]),

@@ -40,7 +40,7 @@ from tfpipe.comparison.findings import Findings
 from tfpipe.comparison.results import RunResult
 from tfpipe.training import stages
 
-PERHAPS = "perhaps"
+PERHAPS, DIVERGED = "perhaps", "diverged"
 
 
 def build_document(found: Findings) -> Document:
@@ -102,6 +102,8 @@ def _table_section(analysis: Analysis) -> Section | None:
     left_out = set()
     if not any(c.num_unconfirmed for c in analysis.configurations):
         left_out.add(PERHAPS)
+    if not any(c.num_diverged for c in analysis.configurations):
+        left_out.add(DIVERGED)
     if not any(c.escaped_test_best for c in analysis.configurations):
         left_out |= {"test at final", "test at best"}
     columns = [name for name in rows[0] if name not in left_out]
@@ -156,6 +158,7 @@ def _row(configuration: Configuration) -> dict[str, str]:
         "configuration": c.label,
         "left its start": format_rate(c.escaped),
         PERHAPS: str(c.num_unconfirmed),
+        DIVERGED: str(c.num_diverged),
         "median step": format_steps(c.escape.median) if c.ended else NOTHING,
         "final of those": format_spread(c.escaped_final),
         "best of those": format_spread(c.escaped_best),

@@ -7,9 +7,10 @@ from typing import NamedTuple
 from tfpipe.comparison.results import RunResult
 
 WORDS = (
-    "those with a run that left its start and did not diverge before all others; of "
-    "these others, the fewer runs diverged the better; then mean val_accuracy at the "
-    "last epoch, a diverged run counting as the majority share"
+    "those with a run that left its start, or may have at its last evaluation, and did "
+    "not diverge before all others; of these others, the fewer runs diverged the "
+    "better; then mean val_accuracy at the last epoch, a diverged run counting as the "
+    "majority share"
 )
 """The rule of `Score`, for people."""
 
@@ -21,7 +22,8 @@ class Score(NamedTuple):
     majority share, before one at which they answer a smaller class.
 
     Attributes:
-        has_learned: whether any run left its start and didn't diverge.
+        has_learned: whether any run left its start, if only at its last evaluation,
+            and didn't diverge.
         num_whole: where none has, how many didn't diverge; else 0.
         accuracy: the mean validation accuracy at the end, of a run that diverged the
             majority share.
@@ -35,7 +37,7 @@ class Score(NamedTuple):
 def score_runs(runs: Sequence[RunResult]) -> Score:
     """Return the score of runs that have ended, at least one."""
     whole = [run for run in runs if run.status != "diverged"]
-    has_learned = any(run.escape for run in whole)
+    has_learned = any(run.escape or run.is_unconfirmed for run in whole)
     return Score(
         has_learned=has_learned,
         num_whole=0 if has_learned else len(whole),
