@@ -4,7 +4,13 @@ import math
 
 import pytest
 
-from tfpipe.comparison import analysis, configurations, declaration, results
+from tfpipe.comparison import (
+    analysis,
+    configurations,
+    declaration,
+    findings,
+    results,
+)
 
 MAJORITY = 3188 / 6250  # 0.51008; a run has left its start above 0.5290
 HIGH, LOW = [0.6, 0.7, 0.8], [0.4899, 0.4899, 0.4899]
@@ -166,6 +172,22 @@ def test_targets_with_misses_censored(write_replicates):
     assert (most.num_reached, most.median_steps) == (0, math.inf)
 
 
+def test_a_fast_run_that_misses_is_not_watched_for_less(write_replicates):
+    """Two of five get there, after 300 s; the others took all their steps in 100 s.
+
+    Censored then, they would leave only the two, and a median that most missed.
+    """
+    runs = write_replicates(
+        HIGH, HIGH, each={"train_seconds": [100.0, 200.0, 300.0]}
+    )
+    for seed in (2, 3, 4):
+        each = {"train_seconds": [30.0, 60.0, 100.0]}
+        runs += write_replicates(LOW, seed=seed, each=each)
+    [configuration] = analyse(runs).configurations
+    assert configuration.targets[4].num_reached == 2
+    assert configuration.targets[4].median_train_seconds == math.inf
+
+
 def test_a_run_that_stopped_early_never_left(write_replicates):
     """One of three left, by 1172; that it was watched no longer is no excuse.
 
@@ -267,6 +289,8 @@ def test_comparisons_by_hand(write_replicates):
     assert (first.one, first.other) == ("adam 1e-4", "sgd 1e-4")
     assert first.differences == pytest.approx((0.1, 0.1, 0.1))
     assert first.paired == pytest.approx((0.1, 0.1, 0.1))
+    # Variances of 1/300 each, an error of 0.0471, and 2.776 of them at 4 degrees.
+    assert first.unpaired == pytest.approx((0.1, -0.03088, 0.23088), abs=1e-5)
     assert (first.p, first.corrected_p) == (0.25, 0.75)
     assert first.correlation == pytest.approx(1)
     assert (second.p, second.corrected_p) == (1.0, 1.0)
@@ -381,9 +405,13 @@ def test_pairs_that_were_not_declared_decide_nothing(write_replicates):
     assert not other.is_distinguishable
 
 
-def test_one_stray_run_leaves_declared_replicates_together(write_run):
+def test_a_run_of_another_split_than_its_seed_has_is_no_replicate(write_run):
+    """It was there before --vary_split, and comes first in its folder."""
+    stray = write_run(LOW, seed=2, split_seed=0)
     runs = [write_run(HIGH, seed=seed, split_seed=seed) for seed in range(3)]
     declared = {**declaration.declare(runs, "d" * 64), "split_seeds": [0, 1, 2]}
-    stray = write_run(HIGH, seed=2, split_seed=0)
-    [configuration] = analyse([*runs, stray], declared).configurations
-    assert [run.settings["seed"] for run in configuration.ended] == [0, 1, 2]
+    study = {"declared": declared, "changes": []}
+    found = findings.gather(results.read_results([stray, *runs]), study)
+    [configuration] = found.analysis.configurations
+    assert [run.config for run in configuration.ended] == runs
+    assert [run.config for run in found.parts.undeclared] == [stray]

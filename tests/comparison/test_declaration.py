@@ -39,6 +39,11 @@ def test_the_same_study_again_changes_nothing(tmp_path):
     assert write(tmp_path) == first
 
 
+def test_the_same_study_in_another_order_is_no_change(tmp_path):
+    first = write(tmp_path, optimizers=("adam", "sgd"))
+    assert write(tmp_path, optimizers=("sgd", "adam")) == first
+
+
 def test_another_one_is_noted_with_its_reason(tmp_path):
     first = write(tmp_path)
     found = write(tmp_path, reason="still improving", epochs=9)

@@ -87,7 +87,7 @@ def test_when_it_was_declared_is_said(write_run, tmp_path):
     last = words_of(runs, declaration.read_declaration(runs_dir))[-1]
     assert re.search(
         r"was made when 2 of its runs had begun; it is change 1 of what was declared "
-        r"first, in baseline_run, comparisons\.$",
+        r"first, in baseline_run\.$",
         last,
     )
 

@@ -115,11 +115,16 @@ def is_same(
 
 
 def _identity(declared: dict[str, Any], result: RunResult) -> dict[str, Any]:
-    """Return a run's identity, that of its configuration where replicates vary it."""
+    """Return a run's identity, as its configuration's where replicates vary the split.
+
+    One with another split than its seed has in the study is of no configuration.
+    """
     identity = naming.identity(result.config)
     if "split_seeds" in declared:
         first = next(iter(declared["configurations"].values()))
-        identity["split_seed"] = first["split_seed"]
+        offset = declared["split_seeds"][0] - declared["seeds"][0]
+        is_own = identity["split_seed"] - result.config.run.seed == offset
+        identity["split_seed"] = first["split_seed"] if is_own else None
     return identity
 
 

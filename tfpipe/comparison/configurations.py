@@ -299,10 +299,11 @@ def _target(ended: Sequence[RunResult], share: float) -> TargetTime:
         for run in ended
     ]
     reached = [line is not None for line in lines]
+    longest = max((run.final["step"] for run in ended if run.evaluations), default=0)
 
     def median(clock: str) -> float:
         times = [
-            _watched(run, clock) if line is None else float(line[clock])
+            _watched(run, clock, longest) if line is None else float(line[clock])
             for run, line in zip(ended, lines, strict=True)
         ]
         return statistics.kaplan_meier(times, reached).median
@@ -318,8 +319,12 @@ def _target(ended: Sequence[RunResult], share: float) -> TargetTime:
     )
 
 
-def _watched(run: RunResult, clock: str) -> float:
-    """Return how long a run was watched without success, see `escape_event`."""
-    if run.status in NEVER:
-        return math.inf
-    return float(run.final[clock]) if run.evaluations else 0.0
+def _watched(run: RunResult, clock: str, longest: int) -> float:
+    """Return how long a run was watched without success, see `escape_event`.
+
+    One that took as many updates as any is not watched less for taking them faster:
+    its seconds would leave the slow ones that succeed, and a median too early.
+    """
+    if not run.evaluations or run.status in NEVER:
+        return math.inf if run.status in NEVER else 0.0
+    return math.inf if run.final["step"] == longest else float(run.final[clock])

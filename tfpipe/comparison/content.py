@@ -199,13 +199,18 @@ def _targets_section(analysis: Analysis) -> Section | None:
     ]
     caption = (
         "Median steps to shares, fixed beforehand, of the way from the majority share "
-        "to 1, by Kaplan and Meier, and how many runs came there; the others are "
-        "censored, and - is a median that wasn't reached. Shares that no run reached "
-        "are left out."
+        "to 1, by Kaplan and Meier, and how many runs came there; - is a median that "
+        "wasn't reached. The others are censored at their end, or never come there "
+        "where they diverged or stopped early. Shares that no run reached are left out."
     )
     parts: list[Part] = [
         Table(columns, steps, caption),
-        Table(columns, seconds, "The same in seconds of training."),
+        Table(
+            columns,
+            seconds,
+            "The same in seconds of training; a run that took all its steps is watched "
+            "to the end, however fast they were.",
+        ),
     ]
     return Section(title, parts)
 

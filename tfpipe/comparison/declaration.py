@@ -176,9 +176,9 @@ def write_declaration(runs_dir: Path, declared: dict[str, Any], reason: str) -> 
         study = {"format_version": FORMAT_VERSION, **entry, "changes": []}
     else:
         last = (study["changes"] or [study])[-1]
-        if last["sha256"] == entry["sha256"]:
-            return
         different = differences(last["declared"], declared)
+        if not different:
+            return
         entry |= {"reason": reason, "different": different}
         study["changes"].append(entry)
     runs_dir.mkdir(parents=True, exist_ok=True)
@@ -240,5 +240,18 @@ def last_declared(study: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Return the names of what two declarations say otherwise."""
-    return [name for name in {**before, **now} if now.get(name) != before.get(name)]
+    """Return the names of what two declarations say otherwise, in whatever order."""
+    return [
+        name
+        for name in {**before, **now}
+        if _unordered(now.get(name)) != _unordered(before.get(name))
+    ]
+
+
+def _unordered(value: Any) -> Any:
+    """Return a value of a declaration without the order that things were asked in."""
+    if isinstance(value, dict):
+        return {name: _unordered(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return sorted(map(_unordered, value), key=json.dumps)
+    return value

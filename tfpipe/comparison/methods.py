@@ -16,7 +16,8 @@ LIBRARIES = ("tfpipe", "tensorflow", "keras", "jax", "numpy")
 INTERVALS = (
     "A run is the unit. Intervals are of 95\u00a0%: of means by Student's t, of rates "
     "by Clopper and Pearson, of single evaluations by Wilson; times to an accuracy are "
-    "medians by Kaplan and Meier, runs that never reached it censored at their end."
+    "medians by Kaplan and Meier, runs that never reached it censored at their end; "
+    "those that diverged or stopped early count as never reaching it."
 )
 
 

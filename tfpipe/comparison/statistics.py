@@ -114,7 +114,8 @@ def unpaired_interval(
         return difference, difference, difference
     sizes = (len(one), len(other))
     below = sum(part**2 / (size - 1) for part, size in zip(parts, sizes, strict=True))
-    degrees = max(1, int(sum(parts) ** 2 / below))
+    # But for rounding: equal variances of three values have 4, not 3.999...
+    degrees = max(1, math.floor(sum(parts) ** 2 / below + 1e-9))
     half = t_quantile(0.5 + confidence / 2, degrees) * math.sqrt(sum(parts))
     return difference, difference - half, difference + half
 
