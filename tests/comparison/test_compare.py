@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tfpipe import cli
+from tfpipe.training import run_folder
 from tfpipe.training.config import RunConfig
 
 
@@ -62,6 +63,9 @@ def test_a_dry_run_prints_commands_that_mean_the_runs(tmp_path, records_dir):
         early_stopping="off",
         runs_dir=str(runs_dir),
         records_dir=str(records_dir),
+    )
+    assert lines[-1] == (
+        "1 replicate and 6 pairs: nothing can be significant; 8 replicates are needed"
     )
     assert not runs_dir.exists()
 
@@ -156,6 +160,50 @@ def test_exit_codes_say_what_became_of_the_runs(
         assert not (tmp_path / "lion").exists()
 
 
+DECLARED = """
+import json, sys
+from pathlib import Path
+marker = Path(sys.argv[2])
+study = json.loads((marker.parent / "runs" / "study.json").read_text())
+marker.write_text(str(study["runs_begun_before"]))
+"""
+
+
+def test_a_study_is_declared_before_its_first_run(tmp_path):
+    trainer = tmp_path / "trainer.py"
+    trainer.write_text(DECLARED)
+    flags = ["--optimizers=rmsprop,lion", f"--runs_dir={tmp_path / 'runs'}"]
+    run_python("-c", HARNESS, str(trainer), str(tmp_path), *flags)
+    seen = [(tmp_path / name).read_text() for name in ("rmsprop", "lion")]
+    assert seen == ["0", "0"]
+
+
+@pytest.mark.parametrize("damage", ["", "{", "{}", "[]"])
+def test_a_damaged_run_is_refused_and_the_others_are_trained(write_run, damage):
+    runs = [write_run([0.6], optimizer=name) for name in ("rmsprop", "lion")]
+    runs_dir = Path(runs[0].run.runs_dir)
+    damaged = run_folder.run_folder(runs[0])
+    (damaged / "config.json").write_text(damage)
+    (run_folder.run_folder(runs[1]) / "status.json").write_text("{}")
+    flags = ["--optimizers=rmsprop,lion,adamw", f"--runs_dir={runs_dir}"]
+    trainer = runs_dir.parent / "trainer.py"
+    trainer.write_text(REFUSING)
+    code, output, errors = run_python(
+        "-c", HARNESS, str(trainer), str(runs_dir.parent), *flags
+    )
+    assert (code, errors) == (3, "")
+    assert (runs_dir.parent / "adamw").read_text() == "trained"
+    assert f"left out {damaged}, which is damaged: " in output
+
+
+REFUSING = """
+import sys
+from pathlib import Path
+if sys.argv[1] != "adamw":
+    sys.exit(2)
+Path(sys.argv[2]).write_text("trained")
+"""
+
 # The binary with trainers that write their folder at once, as many as it is told.
 SEARCH = """
 import sys
@@ -240,7 +288,7 @@ def test_a_search_goes_on_by_its_results_and_after_a_kill(search, tmp_path):
     assert trained(again) == []
     assert [line for line in again.splitlines() if line in told] == told
     study = json.loads((tmp_path / "runs" / "study.json").read_text())
-    assert study["changes"] == []
+    assert (study["changes"], study["runs_begun_before"]) == ([], 0)
     assert study["declared"]["seeds"] == [1, 2]
 
 

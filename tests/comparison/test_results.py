@@ -154,9 +154,56 @@ def lose_a_number(folder):
     path.write_text(path.read_text().replace('"val_loss"', '"lost"'))
 
 
+def say(name, value):
+    """Write another value into config.json, where names are paths."""
+
+    def damage(folder):
+        facts = json.loads((folder / "config.json").read_text())
+        *groups, last = name.split("/")
+        place = facts
+        for group in groups:
+            place = place[group]
+        place[last] = value
+        (folder / "config.json").write_text(json.dumps(facts))
+
+    return damage
+
+
+def see(name, value):
+    """Write another value into the last line of metrics.jsonl."""
+
+    def damage(folder):
+        path = folder / "metrics.jsonl"
+        *before, last = path.read_text().splitlines()
+        lines = [*before, json.dumps({**json.loads(last), name: value})]
+        path.write_text("\n".join(lines) + "\n")
+
+    return damage
+
+
+def replace(name, text):
+    return lambda folder: (folder / name).write_text(text)
+
+
 @pytest.mark.parametrize(
     ("damage", "word"),
     [
+        (replace("config.json", "[]"), "config.json must be the JSON that a training"),
+        (replace("config.json", "{}"), "nothing of format_version"),
+        (replace("status.json", "{}"), "nothing of status"),
+        (say("format_version", 99), "must be at most 2, got 99"),
+        (say("config", []), "must be a run as a training wrote it, got "),
+        (say("config/data", []), "must be a run as a training wrote it, got "),
+        (say("config/data", {"no_setting": 1}), "no_setting"),
+        (say("versions", []), "it says that versions is []"),
+        (say("machine", "x"), 'it says that machine is "x"'),
+        (say("machine", {"cores": 2}), "nothing of cpu"),
+        (say("validation_class_counts", []), "validation_class_counts is []"),
+        (say("validation_class_counts", [0, 0]), "validation_class_counts is [0, 0]"),
+        (see("val_accuracy", "high"), 'it says that val_accuracy is "high"'),
+        (see("val_accuracy", None), "it says that val_accuracy is null"),
+        (see("step", None), "it says that step is null"),
+        (see("kind", 7), "metrics.jsonl ends before epoch 1"),
         (break_config, "config.json must be the JSON"),
         (lose_status, "status.json must be the JSON"),
         (lose_counts, "nothing of validation_class_counts"),

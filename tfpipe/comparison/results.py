@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import functools
 import io
+import json
 import math
 import statistics
 from collections.abc import Callable, Sequence
@@ -22,16 +23,16 @@ RUN_COLUMNS = ("run", "label", "optimizer", "learning_rate", "seed", "status")
 CSV_COLUMNS = (*RUN_COLUMNS, "epoch", "step", "metric", "value")
 CLOCKS = ("train_seconds", "eval_seconds", "wall_seconds")
 # Without these a run can't stand in a report.
-NEEDED = (
-    "dataset_fingerprint",
-    "initial_weights_sha256",
-    "machine",
-    "precision",
-    "steps_per_epoch",
-    "train_examples",
-    "validation_class_counts",
-    "versions",
-)
+NEEDED = {
+    "dataset_fingerprint": str,
+    "initial_weights_sha256": str,
+    "machine": dict,
+    "precision": str,
+    "steps_per_epoch": int,
+    "train_examples": int,
+    "validation_class_counts": list,
+    "versions": dict,
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -239,7 +240,7 @@ def read_folder(
         try:
             record = _whole(run_folder.read_run(folder))
             found.append((record.config, record))
-        except (ValueError, KeyError, TypeError, OSError) as error:
+        except (ValueError, KeyError, OSError) as error:
             damaged.append(
                 f"left out {folder}, which is damaged: {_one_line(error)}; remove it "
                 "to train this run again"
@@ -279,9 +280,16 @@ def _whole(record: RunRecord) -> RunRecord:
 
     Raises:
         KeyError: naming what is missing.
+        ValueError: for what is there and can't be.
     """
-    for name in NEEDED:
-        record.facts[name]
+    for name, kind in NEEDED.items():
+        _check(name, record.facts[name], isinstance(record.facts[name], kind))
+    for name, kind in (("cpu", str), ("cores", int)):
+        value = record.facts["machine"][name]
+        _check(f"machine's {name}", value, isinstance(value, kind))
+    counts = record.facts["validation_class_counts"]
+    is_whole = all(isinstance(count, int) and count >= 0 for count in counts)
+    _check("validation_class_counts", counts, is_whole and sum(counts) > 0)
     lines, status = record.evaluations, record.status
     if status["status"] in ("done", "stopped_early") and (
         not lines or int(lines[-1]["epoch"]) < status["epoch"]
@@ -290,9 +298,22 @@ def _whole(record: RunRecord) -> RunRecord:
             f"metrics.jsonl ends before epoch {status['epoch']}, which it came to"
         )
     for line in record.evaluations:
-        for name in ("epoch", "step", "train_seconds", "eval_seconds", *QUANTITIES):
-            line[name]
+        for name in ("epoch", "step", "train_seconds", "eval_seconds"):
+            _check(name, line[name], _is_finite(line[name]))
+        for name in QUANTITIES:
+            value = line[name]  # null: a number that isn't finite
+            _check(name, value, value is None or isinstance(value, (int, float)))
+        _check("val_accuracy", line["val_accuracy"], _is_finite(line["val_accuracy"]))
     return record
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
+
+
+def _check(name: str, value: Any, is_right: bool) -> None:
+    if not is_right:
+        raise ValueError(f"it says that {name} is {json.dumps(value)}")
 
 
 def _one_line(error: Exception) -> str:

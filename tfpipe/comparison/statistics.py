@@ -134,8 +134,13 @@ def sign_flip_test(differences: Sequence[float]) -> float:
     signs, the share whose sum is at least as far from 0. It can't be below 2 / 2^n.
     What it tests is that both are the same, not only their means: one that mostly wins
     by little and seldom loses by much is told apart, too.
+
+    Raises:
+        ValueError: for a difference that isn't finite.
     """
     values = np.asarray(differences, float)
+    if not np.isfinite(values).all():
+        raise ValueError(f"differences must be finite, got {list(differences)}")
     count = len(values)
     if not count:
         return 1.0

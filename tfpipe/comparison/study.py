@@ -246,10 +246,15 @@ def _refuse_unheeded(config: CompareConfig, changes: Sequence[Change]) -> None:
 def find_finished(run: RunConfig) -> RunRecord | None:
     """Return a run that has nothing left to train, else None.
 
+    Of what can't be read nothing is known: its trainer will refuse it, and say why.
+
     Raises:
         ValueError: where its folder holds a run of other settings.
     """
-    record = run_folder.find_run(run)
+    try:
+        record = run_folder.find_run(run)
+    except run_folder.UnreadableRunError:
+        return None
     return record if record and record.is_finished(run.run.epochs) else None
 
 

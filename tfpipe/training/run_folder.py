@@ -40,6 +40,10 @@ FIRST_FILES = {
 FINISHED = ("done", "stopped_early", "diverged")
 
 
+class UnreadableRunError(ValueError):
+    """A run folder is damaged, or of a newer format."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunRecord:
     """One run as its folder tells it."""
@@ -82,19 +86,37 @@ def read_run(folder: Path) -> RunRecord:
     """Read a run folder.
 
     Raises:
-        ValueError: where it is no run folder, of a newer format, or damaged.
+        ValueError: where it is no run folder; UnreadableRunError where it is of a newer
+            format, or damaged.
     """
     if not is_run_folder(folder):
         raise ValueError(
             f"run folder must hold {CONFIG}, got {folder} without; "
             "name a folder that a training wrote"
         )
+    try:
+        return _read(folder)
+    except UnreadableRunError:
+        raise
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        found = " ".join(str(error).split())
+        if isinstance(error, KeyError):
+            found = f"nothing of {error.args[0]}"
+        raise UnreadableRunError(
+            f"{folder} must be a run as a training wrote it, got {found}; put its "
+            "files back, or remove the folder to train it again"
+        ) from None
+
+
+def _read(folder: Path) -> RunRecord:
     facts, status = _read_json(folder / CONFIG), _read_json(folder / STATUS)
     if facts["format_version"] > FORMAT_VERSION:
-        raise ValueError(
+        raise UnreadableRunError(
             f"format version of {folder} must be at most {FORMAT_VERSION}, got "
             f"{facts['format_version']}; install a newer tfpipe"
         )
+    for name in ("status", "reason", "epoch", "step"):
+        status[name]
     if status["status"] == "running" and not files.FolderLock.is_held(folder):
         status |= {"status": "interrupted", "reason": "its process ended"}
     lines = _today(files.read_json_lines(folder / METRICS), facts["format_version"])
@@ -122,13 +144,17 @@ def _today(lines: list[dict[str, Any]], version: int) -> list[dict[str, Any]]:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        found = error.strerror if isinstance(error, OSError) else error
-        raise ValueError(
-            f"{path} must be the JSON that a training wrote, got {found}; put it back, "
-            "or remove the run's folder to train it again"
-        ) from None
-    return value
+        if isinstance(value, dict):
+            return value
+        found = f"a {type(value).__name__}"
+    except OSError as error:
+        found = str(error.strerror)
+    except ValueError as error:
+        found = str(error)
+    raise UnreadableRunError(
+        f"{path} must be the JSON that a training wrote, got {found}; put it back, "
+        "or remove the run's folder to train it again"
+    )
 
 
 @contextlib.contextmanager
