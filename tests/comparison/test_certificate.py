@@ -72,6 +72,11 @@ def test_equal_conditions_have_no_brand(notebook_runs):
             "machine (A CPU with 2 cores: rmsprop 1e-4; "
             "A CPU with 2 cores (avx2, fma): ",
         ),
+        (
+            {"facts": {"machine": {**MACHINE, "threads": 1}}},
+            "machine (A CPU with 2 cores: rmsprop 1e-4; "
+            "A CPU with 2 cores and 1 thread: ",
+        ),
         ({"facts": {"versions": {"keras": "3.16.0"}}}, "keras (3.15.1: "),
         ({"facts": {"versions": {}}}, "keras (3.15.1: rmsprop 1e-4; not recorded: "),
         (
@@ -93,6 +98,18 @@ def test_what_must_match_and_does_not_is_named(write_run, change, message):
     lines = brands([write(), write(optimizer="adam", **change)])
     assert [line for line in lines if message in line]
     assert all(line.startswith("Not comparable: runs differ in ") for line in lines)
+
+
+def test_own_code_that_was_edited_is_branded(write_run):
+    def write(optimizer, digest):
+        facts = {"own_code_sha256": {"mine:build": digest * 64}}
+        return write_run([0.6], optimizer=optimizer, facts=facts)
+
+    assert brands([write("adam", "a"), write("sgd", "a"), write_run([0.6])]) == []
+    assert brands([write("lion", "a"), write("nadam", "b")]) == [
+        "Not comparable: runs differ in code of mine:build (aaaaaaaaaaaa: lion 1e-4; "
+        "bbbbbbbbbbbb: nadam 1e-4)"
+    ]
 
 
 def test_a_run_that_went_on_elsewhere_is_branded(write_run):

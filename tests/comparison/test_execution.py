@@ -241,14 +241,14 @@ print("says", name)
 def test_cores_memory_and_threads_are_divided(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {2, 3, 5, 7, 11})
     monkeypatch.setattr(machine, "usable_memory_bytes", lambda: 1000)
-    monkeypatch.delenv(sharing.THREADS, raising=False)
+    monkeypatch.delenv(machine.THREADS, raising=False)
     one, other = sharing.divide(2, [])
     assert (one.cores, other.cores) == ({2, 3}, {5, 7, 11})
     assert one.environment == {
         machine.WORKERS: "2",
         machine.MEMORY_BYTES: "500",
         machine.ALL_CORES: "5",
-        sharing.THREADS: "5",  # sums are divided as a run alone divides them
+        machine.THREADS: "5",  # sums are divided as a run alone divides them
     }
     seven = sharing.divide(7, [])
     assert {len(share.cores) for share in seven} == {1}
@@ -262,6 +262,11 @@ def test_a_share_is_what_a_process_may_use(tmp_path, monkeypatch):
     monkeypatch.setenv(machine.MEMORY_BYTES, "12345")
     assert machine.usable_memory_bytes() == 12345
     assert machine.usable_cores() == 8  # bound to them already
+    monkeypatch.delenv(machine.THREADS, raising=False)
+    assert machine.describe()["threads"] == 8
+    monkeypatch.setenv(machine.THREADS, "3")
+    assert machine.describe()["threads"] == 3
+    assert machine.describe()["memory_bytes"] == 12345
     (tmp_path / "cpu.max").write_text("600000 100000\n")
     assert machine.usable_cores() == 3
     monkeypatch.delattr(os, "sched_getaffinity")

@@ -17,6 +17,8 @@ SELF_CGROUP = Path("/proc/self/cgroup")
 WORKERS, GPU_WORKERS = "TFPIPE_WORKERS", "TFPIPE_GPU_WORKERS"
 MEMORY_BYTES, ALL_CORES = "TFPIPE_MEMORY_BYTES", "TFPIPE_ALL_CORES"
 CUDA_DEVICES = "CUDA_VISIBLE_DEVICES"
+THREADS = "TF_NUM_INTRAOP_THREADS"
+"""TensorFlow's, among which it divides a sum."""
 GPU_SECONDS = 20.0
 """After which nvidia-smi, which hangs with some broken drivers, is given up."""
 
@@ -33,6 +35,19 @@ def usable_cores() -> int:
         cores = max(1, (os.cpu_count() or 1) // num_workers())
     quota = (_cgroup_quota_cores() or cores * num_workers()) / num_workers()
     return max(1, min(cores, math.ceil(quota)))
+
+
+def num_threads() -> int:
+    """Return among how many threads TensorFlow divides a sum: all cores' unless told.
+
+    It counts those of the affinity, whatever the quota of a control group.
+    """
+    text = os.environ.get(THREADS, "")
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def num_workers() -> int:
@@ -160,6 +175,8 @@ def describe() -> dict[str, object]:
         "cores": usable_cores(),
         # Of all who share it.
         "all_cores": _from_environment(ALL_CORES) or usable_cores(),
+        "threads": num_threads(),
+        "memory_bytes": usable_memory_bytes(),
         "system": platform.system(),
         "machine": platform.machine(),
         "python": platform.python_version(),

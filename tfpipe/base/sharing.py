@@ -7,8 +7,6 @@ from collections.abc import Iterator, Sequence
 
 from tfpipe.base import machine
 
-THREADS = "TF_NUM_INTRAOP_THREADS"
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Share:
@@ -47,7 +45,7 @@ def divide(num_workers: int, gpus: Sequence[str]) -> list[Share]:
             machine.ALL_CORES: str(machine.usable_cores()),
         }
         if cores:
-            environment[THREADS] = os.environ.get(THREADS, str(len(cores)))
+            environment[machine.THREADS] = str(machine.num_threads())
         if gpus:
             place = number % len(gpus)
             environment[machine.CUDA_DEVICES] = gpus[place]

@@ -122,6 +122,7 @@ def certify(
         _check("back end", begun, lambda r: r.facts.get("backend", "tensorflow")),
         _check("device", begun, lambda r: _sessions(r, lambda s: s.get("device"))),
         _check("machine", begun, lambda r: _sessions(r, describe_machine)),
+        *_own_code(begun),
         *(
             _check(name, begun, functools.partial(_version, name))
             for name in sorted({n for r in begun for n in r.facts["versions"]})
@@ -220,6 +221,20 @@ def _orders(
     if len(known) < len(begun):
         words += f", of the {len(known)} of {len(begun)} runs that recorded it"
     return [Check(name, {words if known else UNKNOWN: [r.label for r in begun]})]
+
+
+def _own_code(begun: Sequence[RunResult]) -> list[Check]:
+    """Return a check a model or optimizer of one's own: runs had one text of it."""
+    digests = {id(r): r.facts.get("own_code_sha256", {}) for r in begun}
+    names = sorted({name for found in digests.values() for name in found})
+    return [
+        _check(
+            f"code of {name}",
+            [r for r in begun if name in digests[id(r)]],
+            lambda r, name=name: digests[id(r)][name][:12],
+        )
+        for name in names
+    ]
 
 
 def _runs_a_seed(results: Sequence[RunResult]) -> Check:

@@ -363,7 +363,7 @@ def describe_machine(session: dict[str, Any]) -> str:
     """Return "A CPU with 8 cores (avx2, fma)": all of it, whoever shared it.
 
     The instructions belong to it: by them the same settings train to other digits on
-    CPUs of one name.
+    CPUs of one name. So do TensorFlow's threads, named where they aren't one a core.
 
     Args:
         session: config.json's facts, or one of its `sessions`.
@@ -374,6 +374,9 @@ def describe_machine(session: dict[str, Any]) -> str:
     cores = machine.get("all_cores", shares)
     flags = ", ".join(machine.get("cpu_flags", ()))
     words = f"{machine['cpu']} with {cores} core{'s' * (cores != 1)}"
+    threads = machine.get("threads", cores)
+    if threads != cores:
+        words += f" and {threads} thread{'s' * (threads != 1)}"
     return f"{words} ({flags})" if flags else words
 
 
