@@ -108,7 +108,7 @@ def test_one_epoch_cannot_confirm_an_escape(write_run):
     found = ask([write_run([0.9], epochs=1)])
     assert found.doubts[0] == (
         "Above the start at the last evaluation alone, and so not counted as having "
-        "left it: rmsprop 1e-4 1 of 1; one more epoch would tell."
+        "left it: rmsprop 1e-4 1 of 1; one more evaluation would tell."
     )
 
 
@@ -123,7 +123,7 @@ def test_runs_that_left_in_the_last_epoch_are_told_from_those_that_stayed(
     )
     assert answer.doubts[0] == (
         "Above the start at the last evaluation alone, and so not counted as having "
-        "left it: adam 1e-4 1 of 2; one more epoch would tell."
+        "left it: adam 1e-4 1 of 2; one more evaluation would tell."
     )
     assert not [line for line in answer.doubts if "only some runs" in line]
 
@@ -211,6 +211,22 @@ def test_rates_that_never_left_their_start_have_no_best(write_run):
     ]
     assert ask(runs).rates[1] == (
         "sgd: at none of 2 rates (1e-4, 1e-3) did a run leave its start."
+    )
+
+
+def test_rates_are_grouped_by_what_else_differs(write_run):
+    def write(rate, *args):
+        return write_run(
+            [0.6, 0.7], optimizer="sgd", learning_rate=rate, optimizer_args=args
+        )
+
+    runs = [write(1e-2), write(1e-1), write(1e-2, "momentum=0.9"), write_run([0.6] * 2)]
+    edge = "; the best is the smallest tried, so a better one may lie beyond"
+    assert ask(runs).rates == (
+        "sgd optimizer_args=none: best at 0.01 of 2 rates; within one standard error "
+        f"of it: 0.01 to 0.1{edge}.",
+        "sgd optimizer_args=momentum=0.9: one rate tried (0.01).",
+        "rmsprop: one rate tried (1e-4).",
     )
 
 

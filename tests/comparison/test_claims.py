@@ -2,18 +2,19 @@
 
 import pytest
 
-from tfpipe.comparison import analysis, claims, results
+from tfpipe.comparison import analysis, claims, declaration, results
 
 UP_AND_DOWN = [0.5, 0.6, 0.5, 0.6, 0.5]
 
 
-def ask(runs):
-    found = analysis.analyse(results.read_results(runs))
+def ask(runs, declared=None):
+    found = analysis.analyse(results.read_results(runs), declared)
     return {claim.question: claim.answer for claim in claims.answer_claims(found)}
 
 
-def answer(runs, word):
-    [found] = [line for question, line in ask(runs).items() if word in question]
+def answer(runs, word, declared=None):
+    answers = ask(runs, declared)
+    [found] = [line for question, line in answers.items() if word in question]
     return found
 
 
@@ -135,8 +136,20 @@ def test_an_order_that_changes_is_no_more_than_the_means(write_run):
     ]
     assert answer(runs, "epoch 5") == (
         "It changes in the means: sgd 1e-4 > adam 1e-4 > rmsprop 1e-4 at epoch 5, "
-        "adam 1e-4 > sgd 1e-4 > rmsprop 1e-4 at epoch 6; the pair that swapped is not "
-        "distinguishable at the end."
+        "adam 1e-4 > sgd 1e-4 > rmsprop 1e-4 at epoch 6; at the end the pair that "
+        "swapped is not distinguishable."
+    )
+
+
+def test_an_order_that_changes_where_no_comparison_was_declared(write_run):
+    runs = [
+        write_run([0.6] * 5 + [0.7], optimizer="adam", epochs=6),
+        write_run([0.65] * 6, optimizer="lion", epochs=6),
+        write_run([0.5] * 6, epochs=6),
+    ]
+    declared = declaration.declare(runs, "d" * 64, "rmsprop 1e-4")
+    assert answer(runs, "epoch 5", declared).endswith(
+        "; at the end no comparison of what swapped was declared."
     )
 
 
@@ -162,6 +175,60 @@ def test_no_runs_answer_none():
     assert claims.answer_claims(analysis.analyse([])) == []
 
 
+def test_what_differs_in_more_than_its_rate_is_left_out_by_name(
+    notebook_runs, write_run
+):
+    args = {"adam": "beta_2=0.99", "sgd": "momentum=0.9"}
+    runs = list(notebook_runs)
+    for optimizer, arg in args.items():
+        runs.append(write_run([0.6] * 5, optimizer=optimizer, optimizer_args=(arg,)))
+    said = "Not asked of what differs in more than its rate: "
+    for word, label in (
+        ("larger rate (adam 1e-3", "adam 1e-4 optimizer_args=beta_2=0.99"),
+        ("adaptive", "adam 1e-4 optimizer_args=beta_2=0.99"),
+        ("SGD", "sgd 1e-4 optimizer_args=momentum=0.9"),
+    ):
+        assert answer(runs, word).endswith(f". {said}{label}.")
+    assert answer(runs, "larger rate").startswith("It collapses: ")
+
+
+def test_the_notebooks_larger_rate_is_asked_of_wherever_both_are(write_run):
+    runs = [
+        write_run([0.6, 0.7], optimizer="adam", learning_rate=rate)
+        for rate in (1e-5, 1e-4, 1e-3, 1e-2)
+    ]
+    assert "Does a larger rate (adam 1e-3) oscillate or collapse?" in ask(runs)
+    assert "Does a larger rate (adam 1e-4) oscillate or collapse?" in ask(runs[:2])
+
+
+def test_rates_that_only_tuning_tried_were_tried_too(write_run):
+    tried = {1e-3: [0.4899] * 2, 1e-2: [0.6, 0.7]}
+    tuned = [
+        write_run(curve, optimizer="sgd", learning_rate=rate)
+        for rate, curve in tried.items()
+    ]
+    best = [
+        write_run([0.6, 0.8], optimizer="sgd", learning_rate=1e-2, seed=seed)
+        for seed in (1, 2)
+    ]
+    found = claims.answer_claims(
+        analysis.analyse(results.read_results(best)),
+        analysis.analyse(results.read_results(tuned)).configurations,
+    )
+    assert found[0].answer == (
+        "Its rate: sgd 0.01 ends at 0.8000 (sgd 1e-3: 0 of 1 run left its start; sgd "
+        "0.01: 2 of 2 runs left their start)."
+    )
+
+
+def test_where_steps_are_cut_more_of_them_would_tell(write_run):
+    runs = [
+        write_run([0.6], optimizer=optimizer, max_steps=586)
+        for optimizer in ("adam", "sgd")
+    ]
+    assert answer(runs, "epoch 5").endswith("A larger --max_steps would tell.")
+
+
 def test_what_differs_in_more_than_its_rate_is_no_question_of_rates(write_run):
     sgd = [
         write_run([0.5, 0.5], optimizer="sgd", learning_rate=0.01),
@@ -176,4 +243,7 @@ def test_what_differs_in_more_than_its_rate_is_no_question_of_rates(write_run):
         write_run([0.6, 0.7], optimizer="adam", batch_size=8),
         write_run([0.5, 0.5], optimizer="adam", learning_rate=1e-3),
     ]
-    assert not any("rate" in question for question in ask([*sgd, *adam]))
+    assert [question.split()[:2] for question in ask([*sgd, *adam])] == [
+        ["Is", "SGD"],  # of the first, at one rate
+        ["Does", "the"],
+    ]

@@ -55,6 +55,11 @@ def test_what_a_reader_needs_is_said(write_run):
     )
 
 
+def test_where_runs_were_cut_off_is_said(write_run):
+    first, *_ = words_of([write_run([0.6], max_steps=1300)])
+    assert "5 epochs, cut off after 1,300 steps, early stopping off" in first
+
+
 def test_what_runs_differ_in_is_said_once_each(write_run):
     runs = [
         write_run([0.6]),

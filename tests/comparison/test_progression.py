@@ -1,8 +1,11 @@
 """Who is ahead when, worked out by hand; an epoch is 586 steps, five are 2,930."""
 
+import dataclasses
+
 import pytest
 
 from tfpipe.comparison import analysis, progression, results
+from tfpipe.training import stages
 
 MAJORITY = 3188 / 6250
 PROBES = {0: 0.5, 128: 0.52, 256: 0.55, 512: 0.6}
@@ -124,12 +127,24 @@ def test_the_descent_is_compared_where_all_that_left_were_seen(write_replicates)
     runs += write_replicates([0.6, 0.66, 0.7, 0.7], [0.5] * 4, optimizer="sgd")
     runs += write_replicates([0.5] * 4, optimizer="lion")
     _, descent, *_ = progression.stage_orders(analyse(runs))
-    assert descent.measure.endswith("1 evaluation behind the first one that says so")
+    assert "start, 1 evaluation behind the first one that says so: " in descent.measure
     assert descent.rows == (
         ("sgd 1e-4", "0.6600 (1 run)"),
         ("adam 1e-4", "0.6400 (2 runs)"),
         ("lion 1e-4", "never came there"),
     )
+
+
+def test_the_descent_ends_where_the_first_run_saturates(write_replicates):
+    """rmsprop is ahead while both descend, and behind in the long saturation."""
+    fast = [0.6, 0.7, 0.75, *[0.75] * 17]
+    slow = [0.55, 0.6, 0.64, 0.68, 0.72, 0.8, 0.85, *[0.9] * 13]
+    runs = write_replicates(fast, epochs=20)
+    runs += write_replicates(slow, optimizer="adam", epochs=20)
+    _, descent, saturation = progression.stage_orders(analyse(runs))
+    assert "4 evaluations behind the first one" in descent.measure
+    assert [label for label, _ in descent.rows] == ["rmsprop 1e-4", "adam 1e-4"]
+    assert [label for label, _ in saturation.rows] == ["adam 1e-4", "rmsprop 1e-4"]
 
 
 def test_saturation_is_won_by_the_best_accuracy_of_those_that_came(write_run):
@@ -172,6 +187,26 @@ def test_other_thresholds_say_what_they_change(write_run):
 def test_a_diverged_run_has_a_label_more_than_evaluations(write_run):
     found = analyse([write_run([0.6, 0.7], status="diverged")])
     assert {row.num_labels for row in progression.sensitivity(found)} == {3}
+
+
+def test_every_threshold_of_the_stages_is_varied():
+    varied = {
+        field.name
+        for _, thresholds in progression.ALTERNATIVES
+        for field in dataclasses.fields(thresholds)
+        if getattr(thresholds, field.name) != field.default
+    }
+    assert varied == {field.name for field in dataclasses.fields(stages.Thresholds)}
+
+
+def test_another_factor_of_divergence_may_add_the_label_of_its_end(write_run):
+    """Its losses are 4 and 6 times 0.69 at the end: diverged from 3 times on."""
+    run = write_run([0.5] * 3, val_loss=[0.69, 2.8, 4.2], status="diverged")
+    rows = {row.change: row for row in progression.sensitivity(analyse([run]))}
+    used = rows["as used"]
+    low = rows["diverged from 3 times the loss at the start"]
+    assert (used.num_changed, used.num_labels) == (0, 4)
+    assert low.num_changed == 3
 
 
 def test_what_diagnostics_say_of_a_plateau(write_run):

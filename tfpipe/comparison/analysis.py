@@ -78,6 +78,12 @@ class Analysis:
         return sorted(known, key=lambda c: score_runs(c.ended), reverse=True)
 
     @property
+    def budget_unit(self) -> str:
+        """What more of is a larger budget: "epochs", or "steps" where they are cut."""
+        runs = [run for c in self.configurations for run in c.runs]
+        return "steps" if any(run.settings["max_steps"] for run in runs) else "epochs"
+
+    @property
     def is_declared(self) -> bool:
         """Whether the comparisons were declared, and aren't simply all pairs."""
         return "configurations" in self.declared

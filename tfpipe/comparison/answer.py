@@ -9,8 +9,8 @@ from tfpipe.comparison import statistics as study_statistics
 from tfpipe.comparison.analysis import Analysis, Comparison
 from tfpipe.comparison.cells import LEAST_FOR_INTERVAL, format_range
 from tfpipe.comparison.certificate import Check
-from tfpipe.comparison.configurations import NEVER, Configuration, are_of_rates
-from tfpipe.comparison.labels import format_number
+from tfpipe.comparison.configurations import NEVER, Configuration, group_by_rates
+from tfpipe.comparison.labels import format_number, label_settings
 from tfpipe.comparison.score import score_runs
 from tfpipe.training import promise, stages
 from tfpipe.training.config import RunConfig
@@ -57,11 +57,12 @@ def find_answer(
             doubts=("The same command continues the study.", *_unfinished(analysis)),
         )
     best = ranked[0]
-    doubts = (*_doubts(analysis, best), *_brands(checks))
+    doubts = (*_doubts(analysis), *_brands(checks))
     has_learned = score_runs(best.ended).has_learned
     if not has_learned or not any(c.escaped.num for c in ranked):
         if not any(c.num_unconfirmed for c in ranked):
-            doubts = ("More epochs, or other learning rates.", *doubts)
+            more = analysis.budget_unit
+            doubts = (f"More {more}, or other learning rates.", *doubts)
         return Answer(
             headline=f"{_why_none(ranked)}: none of these settings can be recommended.",
             command="",
@@ -214,34 +215,34 @@ def _beside(analysis: Analysis, best: Configuration) -> tuple[str, ...]:
 
 
 def _rates(configurations: Sequence[Configuration]) -> tuple[str, ...]:
-    """Return, for each optimizer, the rates within one SE of its best."""
+    """Return the rates within one SE of the best, for each optimizer.
+
+    And for each other setting of it, where there are some.
+    """
     lines = []
-    optimizers = dict.fromkeys(c.runs[0].settings["optimizer"] for c in configurations)
-    for optimizer in optimizers:
-        points = [
-            c
-            for c in configurations
-            if c.runs[0].settings["optimizer"] == optimizer and c.ended
-        ]
-        rates = [c.runs[0].settings["learning_rate"] for c in points]
-        if not points or not are_of_rates(points):
-            continue  # something else differs, too: no curve over rates
-        if len(points) == 1:
-            lines.append(f"{optimizer}: one rate tried ({format_number(rates[0])}).")
-        elif not any(c.escaped.num for c in points):
-            lines.append(
-                f"{optimizer}: at none of {len(points)} rates "
-                f"({', '.join(map(format_number, sorted(rates)))}) did a run leave "
-                "its start."
-            )
-        else:
-            lines.append(_rate_range(optimizer, points))
+    ended = [c for c in configurations if c.ended]
+    for optimizer in dict.fromkeys(c.optimizer for c in ended):
+        groups = group_by_rates([c for c in ended if c.optimizer == optimizer])
+        rows = [points[0].runs[0].identity for points in groups]
+        names = label_settings(rows, leave_out=("learning_rate", "split_seed"))
+        lines += map(_describe_rates, names, groups)
     return tuple(lines)
 
 
-def _rate_range(optimizer: str, points: Sequence[Configuration]) -> str:
-    points = sorted(points, key=lambda c: c.runs[0].settings["learning_rate"])
-    rates = [c.runs[0].settings["learning_rate"] for c in points]
+def _describe_rates(name: str, points: Sequence[Configuration]) -> str:
+    rates = ", ".join(format_number(c.learning_rate) for c in points)
+    if len(points) == 1:
+        return f"{name}: one rate tried ({rates})."
+    if not any(c.escaped.num for c in points):
+        return (
+            f"{name}: at none of {len(points)} rates ({rates}) did a run leave its "
+            "start."
+        )
+    return _rate_range(name, points)
+
+
+def _rate_range(name: str, points: Sequence[Configuration]) -> str:
+    rates = [c.learning_rate for c in points]
     best = max(points, key=lambda c: score_runs(c.ended))
     near = [
         index
@@ -259,7 +260,7 @@ def _rate_range(optimizer: str, points: Sequence[Configuration]) -> str:
         side = "smallest" if best is points[0] else "largest"
         edge = f"; the best is the {side} tried, so a better one may lie beyond"
     return (
-        f"{optimizer}: best at {format_number(rates[points.index(best)])} of "
+        f"{name}: best at {format_number(rates[points.index(best)])} of "
         f"{len(points)} rates; within one standard error of it: {words}{edge}."
     )
 
@@ -273,8 +274,9 @@ def _error(configuration: Configuration) -> float:
     return stages.standard_error(values[0], run.num_validation)
 
 
-def _doubts(analysis: Analysis, best: Configuration) -> tuple[str, ...]:
+def _doubts(analysis: Analysis) -> tuple[str, ...]:
     doubts = []
+    more = f"more {analysis.budget_unit}"
     unconfirmed = [c for c in analysis.configurations if c.num_unconfirmed]
     if unconfirmed:
         runs = ", ".join(
@@ -282,7 +284,7 @@ def _doubts(analysis: Analysis, best: Configuration) -> tuple[str, ...]:
         )
         doubts.append(
             "Above the start at the last evaluation alone, and so not counted as "
-            f"having left it: {runs}; one more epoch would tell."
+            f"having left it: {runs}; one more evaluation would tell."
         )
     improving = [c for c in analysis.configurations if c.num_improving]
     if improving:
@@ -290,8 +292,8 @@ def _doubts(analysis: Analysis, best: Configuration) -> tuple[str, ...]:
             f"{c.label} {c.num_improving} of {len(c.ended)}" for c in improving
         )
         doubts.append(
-            f"Runs were still improving when the budget ended ({counts}): more epochs "
-            "may change the order."
+            f"Runs were still improving when the budget ended ({counts}): {more} may "
+            "change the order."
         )
     diverged = [
         f"{c.label} {c.num_diverged} of {len(c.ended)}"
@@ -300,8 +302,8 @@ def _doubts(analysis: Analysis, best: Configuration) -> tuple[str, ...]:
     ]
     if diverged:
         doubts.append(
-            f"Some runs diverged ({', '.join(diverged)}), which more epochs don't mend: "
-            "a smaller learning rate or clipped gradients may."
+            f"Some runs diverged ({', '.join(diverged)}), which {more} don't mend: a "
+            "smaller learning rate or clipped gradients may."
         )
     waiting = [
         c.label for c in analysis.configurations if c.escaped.num and _may_leave(c)
@@ -309,7 +311,7 @@ def _doubts(analysis: Analysis, best: Configuration) -> tuple[str, ...]:
     if waiting:
         doubts.append(
             f"Of {', '.join(waiting)} only some runs left their start: whether one "
-            "does is a matter of the seed or of more epochs."
+            f"does is a matter of the seed or of {more}."
         )
     pairs = [len(c.differences) for c in analysis.comparisons]
     declared = len(analysis.declared["comparisons"])
@@ -325,7 +327,7 @@ def _doubts(analysis: Analysis, best: Configuration) -> tuple[str, ...]:
 
 
 def _may_leave(configuration: Configuration) -> bool:
-    """Tell whether some run is still at its start that more epochs may bring away."""
+    """Tell whether a run is still at its start that a larger budget may bring away."""
     return any(
         run.status not in NEVER and not run.escape and not run.is_unconfirmed
         for run in configuration.ended

@@ -24,7 +24,8 @@ def list_banners(found: Findings) -> list[str]:
     if improving:
         lines.append(
             f"Still improving at the end: {improving} of "
-            f"{progression.count_runs(len(ended))}; more epochs may change the order"
+            f"{progression.count_runs(len(ended))}; more {analysis.budget_unit} may "
+            "change the order"
         )
     shortened = dict.fromkeys(words for run in ended for words in run.shortened)
     if shortened:

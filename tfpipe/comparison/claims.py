@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tfpipe.comparison import progression
 from tfpipe.comparison.analysis import Analysis
-from tfpipe.comparison.configurations import Configuration, are_of_rates
+from tfpipe.comparison.configurations import Configuration, group_by_rates
 from tfpipe.comparison.labels import format_number
 from tfpipe.comparison.progression import Standing
 from tfpipe.training import stages
@@ -14,6 +14,8 @@ from tfpipe.training import stages
 OPTIMIZERS = {"rmsprop", "rmsprop_keras2", "adam", "sgd"}
 EPOCHS = 5
 """The notebook's budget."""
+SMALLER, LARGER = 1e-4, 1e-3
+"""Its learning rates of Adam."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,33 +26,61 @@ class Claim:
     answer: str
 
 
-def answer_claims(analysis: Analysis) -> list[Claim]:
-    """Return each claim whose runs are there, [] without any of the experiment."""
-    by_optimizer: dict[str, list[Configuration]] = {}
-    for configuration in analysis.configurations:
-        if configuration.ended:
-            optimizer = configuration.runs[0].settings["optimizer"]
-            by_optimizer.setdefault(optimizer, []).append(configuration)
-    for configurations in by_optimizer.values():
-        configurations.sort(key=_rate)
-    if not OPTIMIZERS & set(by_optimizer):
+def answer_claims(
+    analysis: Analysis, tuned: Sequence[Configuration] = ()
+) -> list[Claim]:
+    """Return each claim whose runs are there, [] without any of the experiment.
+
+    Args:
+        analysis: of the runs that are compared.
+        tuned: configurations of runs that only chose rates; those rates were tried,
+            too.
+    """
+    # Of a rate that was tuned and compared, what is compared counts.
+    known = [c for c in (*analysis.configurations, *tuned) if c.ended]
+    if not OPTIMIZERS & {c.optimizer for c in known}:
         return []
     found = []
-    adam = by_optimizer.get("adam", [])
-    # Where something else differs, too, it isn't the rate that makes a difference.
-    if len(adam) > 1 and are_of_rates(adam):
-        found.append(_larger_rate(adam[-1]))
-        found.append(_needs_rate(analysis, adam))
-    sgd = by_optimizer.get("sgd", [])
-    if sgd and are_of_rates(sgd):
-        found.append(_sgd(sgd))
+    adam, others = _of_rates(known, "adam")
+    if len(adam) > 1:
+        found.append(_but(_larger_rate(_larger(adam)), others))
+        found.append(_but(_needs_rate(analysis, adam), others))
+    sgd, others = _of_rates(known, "sgd")
+    if sgd:
+        found.append(_but(_sgd(sgd), others))
     if len(analysis.ranked) > 1:
         found.append(_order_later(analysis))
     return found
 
 
-def _rate(configuration: Configuration) -> float:
-    return float(configuration.runs[0].settings["learning_rate"])
+def _of_rates(
+    known: Sequence[Configuration], optimizer: str
+) -> tuple[list[Configuration], list[Configuration]]:
+    """Return the most configurations that differ in their rate alone, and the rest.
+
+    Where something else differs, too, it isn't the rate that makes a difference.
+    """
+    groups = group_by_rates([c for c in known if c.optimizer == optimizer])
+    most = max(groups, key=len, default=[])
+    rest = [c for group in groups if group is not most for c in group]
+    return most, rest
+
+
+def _but(claim: Claim, others: Sequence[Configuration]) -> Claim:
+    """Return a claim that says which configurations it doesn't ask."""
+    if not others:
+        return claim
+    labels = ", ".join(c.label for c in others)
+    more = f"Not asked of what differs in more than its rate: {labels}."
+    return dataclasses.replace(claim, answer=f"{claim.answer} {more}")
+
+
+def _larger(points: Sequence[Configuration]) -> Configuration:
+    """Return the notebook's larger rate beside its smaller one, else the largest."""
+    by_rate = {c.learning_rate: c for c in points}
+    if SMALLER in by_rate and LARGER in by_rate:
+        return by_rate[LARGER]
+    return points[-1]
 
 
 def _larger_rate(largest: Configuration) -> Claim:
@@ -80,8 +110,12 @@ def _larger_rate(largest: Configuration) -> Claim:
         f"{verdict}: one class was answered in {collapsed} of {len(labels)} "
         f"evaluation{'s' * (len(labels) != 1)}, accuracy fell from one to the next "
         f"by more than 2 standard errors of such a difference {sum(falls)} of "
-        f"{len(falls)} times, and {_left(largest)}.",
+        f"{len(falls)} times, and {_left(largest)}{_lost(diverged)}.",
     )
+
+
+def _lost(diverged: int) -> str:
+    return f", {diverged} diverged" if diverged else ""
 
 
 def _left(configuration: Configuration) -> str:
@@ -118,7 +152,7 @@ def _needs_rate(analysis: Analysis, adam: Sequence[Configuration]) -> Claim:
 
 def _sgd(points: Sequence[Configuration]) -> Claim:
     question = "Is SGD bad, or its rate wrong?"
-    tried = ", ".join(format_number(_rate(c)) for c in points)
+    tried = ", ".join(format_number(c.learning_rate) for c in points)
     counts = "; ".join(f"{c.label}: {_left(c)}" for c in points)
     learned = [c for c in points if 2 * c.escaped.num > c.escaped.of]
     if learned and len(learned) < len(points):
@@ -148,9 +182,10 @@ def _order_later(analysis: Analysis) -> Claim:
     epochs = min((run.final["epoch"] for run in whole if run.evaluations), default=0)
     if epochs <= EPOCHS:
         seen = f"{epochs:.3g} epoch{'s' * (epochs != 1)}"
+        flag = "max_steps" if analysis.budget_unit == "steps" else "epochs"
         return Claim(
             question,
-            f"These runs cannot tell: the shortest has {seen}. A larger --epochs would "
+            f"These runs cannot tell: the shortest has {seen}. A larger --{flag} would "
             "tell.",
         )
     early = progression.standings_at(analysis, EPOCHS)
@@ -161,21 +196,21 @@ def _order_later(analysis: Analysis) -> Claim:
     line = f"{_order(early)} at epoch {EPOCHS}, {_order(late)} at epoch {epochs:g}"
     if not swapped:
         return Claim(question, f"It holds in the means: {line}.")
-    shown = [
-        pair
-        for pair in swapped
-        if any(
-            c.is_distinguishable and {c.one, c.other} == pair
-            for c in analysis.comparisons
-        )
-    ]
-    if len(swapped) > 1:
-        known = f"{len(shown)} of the {len(swapped)} pairs that swapped are"
+    declared = [c for c in analysis.comparisons if {c.one, c.other} in swapped]
+    shown = [c for c in declared if c.is_distinguishable]
+    if not declared:
+        known = "no comparison of what swapped was declared"
+    elif len(swapped) == 1:
+        known = f"the pair that swapped is{'' if shown else ' not'} distinguishable"
     else:
-        known = f"the pair that swapped is{'' if shown else ' not'}"
+        known = (
+            f"{len(shown)} of the {len(swapped)} pairs that swapped are distinguishable"
+        )
+    missing = len(swapped) - len(declared)
+    if declared and missing:
+        known += f", and {missing} were not declared"
     return Claim(
-        question,
-        f"It changes in the means: {line}; {known} distinguishable at the end.",
+        question, f"It changes in the means: {line}; at the end {known}."
     )
 
 

@@ -111,6 +111,16 @@ class Configuration:
     stages: tuple[tuple[str, ...], ...]
     num_improving: int
 
+    @property
+    def optimizer(self) -> str:
+        """Its name, as settings have it."""
+        return str(self.runs[0].settings["optimizer"])
+
+    @property
+    def learning_rate(self) -> float:
+        """That of all its runs, at the start of a schedule."""
+        return float(self.runs[0].settings["learning_rate"])
+
 
 def group_runs(
     results: Sequence[RunResult], declared: dict[str, Any] | None = None
@@ -140,21 +150,22 @@ def group_runs(
     return found
 
 
-def are_of_rates(points: Sequence[Configuration]) -> bool:
-    """Tell whether configurations differ in their learning rate and in nothing else."""
-    rows = {
-        json.dumps(
-            {
-                name: value
-                for name, value in c.runs[0].identity.items()
-                if name not in ("learning_rate", "split_seed")
-            },
-            sort_keys=True,
-        )
-        for c in points
-    }
-    rates = {c.runs[0].settings["learning_rate"] for c in points}
-    return len(rows) <= 1 and len(rates) == len(points)
+def group_by_rates(points: Sequence[Configuration]) -> list[list[Configuration]]:
+    """Return those that differ in their learning rate and in nothing else, together.
+
+    Groups go in the order of their first; in each rates grow, and of two configurations
+    of one rate the first counts.
+    """
+    groups: dict[str, dict[float, Configuration]] = {}
+    for c in points:
+        row = {
+            name: value
+            for name, value in c.runs[0].identity.items()
+            if name not in ("learning_rate", "split_seed")
+        }
+        group = groups.setdefault(json.dumps(row, sort_keys=True), {})
+        group.setdefault(c.learning_rate, c)
+    return [[group[rate] for rate in sorted(group)] for group in groups.values()]
 
 
 def resamples_split(

@@ -54,7 +54,7 @@ def build_document(found: Findings) -> Document:
         _targets_section(analysis),
         _comparison_section(analysis),
         stage_content.describe_stages(analysis),
-        _claims_section(analysis),
+        _claims_section(found),
         _declared_section(study),
         _certificate_section(checks),
         appendix.tuning(found.tuned),
@@ -251,13 +251,13 @@ def _comparison_section(analysis: Analysis) -> Section | None:
     )
 
 
-def _claims_section(analysis: Analysis) -> Section | None:
-    found = claims.answer_claims(analysis)
-    if not found:
+def _claims_section(found: Findings) -> Section | None:
+    answers = claims.answer_claims(found.analysis, found.tuned)
+    if not answers:
         return None
     return Section(
         "What the original experiment concluded",
-        [Bullets([f"{claim.question} {claim.answer}" for claim in found])],
+        [Bullets([f"{claim.question} {claim.answer}" for claim in answers])],
     )
 
 

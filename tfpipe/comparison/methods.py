@@ -112,9 +112,12 @@ def _training(runs: Sequence[RunResult]) -> str:
     conditions = [conditions_of(run) for run in runs]
     seeds = sorted({run.settings["seed"] for run in runs})
     of = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
+    cuts = [run.settings["max_steps"] for run in runs]
+    cut = _or(f"after {steps:,} steps" if steps else "nowhere" for steps in cuts)
     return (
         f"Training: batches of {_or(c['batch_size'] for c in conditions)}, "
-        f"{_or(run.settings['epochs'] for run in runs)} epochs, early stopping "
+        f"{_or(run.settings['epochs'] for run in runs)} epochs, "
+        f"{f'cut off {cut}, ' if any(cuts) else ''}early stopping "
         f"{_or(run.identity['early_stopping'] for run in runs)}, class weights "
         f"{_or(c['class_weight'] for c in conditions)}; {len(runs)} runs of {of}."
     )

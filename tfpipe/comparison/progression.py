@@ -5,6 +5,7 @@ with runs that learn. Aligned at the first evaluation behind the start, they don
 """
 
 import dataclasses
+import itertools
 import math
 import statistics
 from collections.abc import Callable, Sequence
@@ -30,6 +31,14 @@ ALTERNATIVES = (
     ("descent from 2 standard errors", Thresholds(descent_errors=2.0)),
     ("overfit from 1.02 times the lowest loss", Thresholds(overfit_factor=1.02)),
     ("overfit from 1.1 times the lowest loss", Thresholds(overfit_factor=1.1)),
+    ("overfit by 2 evaluations in a row", Thresholds(overfit_evaluations=2)),
+    ("overfit by 4 evaluations in a row", Thresholds(overfit_evaluations=4)),
+    ("descent within 2 evaluations", Thresholds(descent_evaluations=2)),
+    ("descent within 5 evaluations", Thresholds(descent_evaluations=5)),
+    ("descent within 5 % of the budget", Thresholds(descent_share=0.05)),
+    ("descent within 20 % of the budget", Thresholds(descent_share=0.2)),
+    ("diverged from 3 times the loss at the start", Thresholds(diverged_factor=3.0)),
+    ("diverged from 10 times the loss at the start", Thresholds(diverged_factor=10.0)),
 )
 
 
@@ -189,8 +198,9 @@ def _start_order(known: Sequence[Configuration]) -> StageOrder:
 def _descent_order(
     known: Sequence[Configuration], learned: Sequence[Configuration]
 ) -> StageOrder:
-    # As far as all were seen: behind that, the mean is of the runs that left early.
-    index = min(_num_behind(run) for c in learned for run in c.ended if _left(run)) - 1
+    # As far as all were seen in it: behind that, the mean is of the runs that left
+    # early, or of another stage.
+    index = min(count for c in learned for count in _descents(c)) - 1
     means = {c.label: aligned(c.ended)[index] for c in learned}
     found = [
         (label, f"{mean:.4f} ({count_runs(count)})")
@@ -200,19 +210,29 @@ def _descent_order(
     after = f"{index} evaluation{'s' * (index != 1)} behind the first one that says so"
     return StageOrder(
         "descent",
-        f"mean accuracy of the runs that left their start, {after}",
+        f"mean accuracy of the runs that left their start, {after}: as far as all of "
+        "them were seen descending",
         (*found, *never),
     )
 
 
-def _left(run: RunResult) -> bool:
-    return escape_event(run)[1]
+def _descents(configuration: Configuration) -> list[int]:
+    """Return how many evaluations each run descended for, from its escape on.
 
-
-def _num_behind(run: RunResult) -> int:
-    """Return the evaluations of a run from the first that says that it left."""
-    step, _ = escape_event(run)
-    return sum(line["step"] >= step for line in run.evaluations)
+    At least 1, the one that says that it left its start.
+    """
+    counts = []
+    for run, labels in zip(configuration.ended, configuration.stages, strict=True):
+        step, was = escape_event(run)
+        if was:
+            behind = [
+                label
+                for line, label in zip(run.evaluations, labels, strict=False)
+                if line["step"] >= step
+            ]
+            descent = itertools.takewhile(lambda label: label == "descent", behind)
+            counts.append(max(1, len(list(descent))))
+    return counts
 
 
 def count_runs(count: int) -> str:
@@ -271,7 +291,8 @@ def sensitivity(analysis: Analysis) -> list[Sensitivity]:
             (old, new)
             for c in analysis.configurations
             for run, labels in zip(c.ended, c.stages, strict=True)
-            for old, new in zip(labels, stages_of(run, thresholds), strict=True)
+            # Of a run that diverged one label more, or less, may be its end alone.
+            for old, new in itertools.zip_longest(labels, stages_of(run, thresholds))
         ]
         escaped = {
             c.label: sum(escape_event(run, thresholds)[1] for run in c.ended)
