@@ -43,6 +43,12 @@ seen.tip = holder.querySelector(".tip").textContent;
 const before = svg.querySelector(".thick path").getAttribute("d");
 press("+");
 seen.isZoomed = before !== svg.querySelector(".thick path").getAttribute("d");
+press("+"); press("+"); press("+");
+seen.near = texts();
+for (let i = 0; i < 60; i++) press("+");
+seen.nearest = texts();
+seen.isLeft = ["ctrlKey", "metaKey", "altKey"].every((name) => svg.dispatchEvent(
+  new KeyboardEvent("keydown", { key: "-", [name]: true, cancelable: true })));
 const reset = holder.querySelector("button");
 seen.canReset = !reset.hidden;
 reset.click();
@@ -102,13 +108,18 @@ def test_the_page_obeys_without_an_error_or_a_request(report, tmp_path):
     dom, errors = browse(visited, tmp_path / "profile")
     assert errors == []
     seen = json.loads(re.search("<title>(.*?)</title>", dom)[1])
-    assert seen["charts"] == 4
+    assert seen["charts"] == 5
     assert (seen["noise"], seen["thin"], seen["requests"]) == (1, 6, 0)
-    # In each of four charts three seeds and their median.
-    assert (seen["curves"], seen["hidden"], seen["shown"]) == (16, 0, 16)
+    # In each of five charts three seeds and their median.
+    assert (seen["curves"], seen["hidden"], seen["shown"]) == (20, 0, 20)
     assert seen["pressed"] == "false"
     assert {"1", "2", "3", "Epoch"} <= set(seen["epochs"])
     assert {"1,000", "Step"} <= set(seen["steps"])
+    # Far in, both axes still have numbers, and the browser its own keys.
+    for name in ("near", "nearest"):
+        numbers = [text for text in seen[name] if re.fullmatch(r"[\d,.]+", text)]
+        assert 4 <= len(numbers) <= 40, name
+    assert seen["isLeft"]
     assert seen["tip"].startswith("rmsprop 1e-4, medianValidation accuracy 0.6100")
     for name in ("isZoomed", "canReset", "isWhole", "isDragged", "unfolded"):
         assert seen[name], name

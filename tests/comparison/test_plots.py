@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from tfpipe.comparison import plots, series
 from tfpipe.training import curves
 
-PANELS = {panel.metric: panel for panel in plots.PANELS}
+PANELS = {panel.metric: panel for panel in plots.PANELS if not panel.is_aligned}
 LABELS = ("rmsprop 1e-4", "adam 1e-4", "sgd 1e-4", "adam 1e-3")
 
 
@@ -143,6 +143,24 @@ def test_a_median_is_never_that_of_the_survivors(
     assert list(bundle.median.values) == accuracies
 
 
+def test_aligned_curves_begin_where_runs_left_their_start(write_run, make_analysis):
+    """By epoch 1, by epoch 3 and never: of two, three and no evaluations from there."""
+    values = ([0.6, 0.7, 0.8], [0.5, 0.5, 0.64, 0.74], [0.5] * 4)
+    runs = [write_run(row, seed=seed) for seed, row in enumerate(values)]
+    configurations = make_analysis(runs).configurations
+    [bundle] = series.bundles(configurations, "val_accuracy", is_aligned=True)
+    first, second = bundle.runs
+    assert first.values == (0.6, 0.7, 0.8)
+    assert second.values == (0.64, 0.74)
+    # The third epoch took 92 seconds, the fourth 93.
+    clocks = (second.epochs, second.steps, second.seconds)
+    assert clocks == ((0, 1), (0, 586), (0, 93))
+    assert bundle.median.values == pytest.approx((0.62, 0.72))
+    never = make_analysis(runs[2:]).configurations
+    assert series.bundles(never, "val_accuracy", is_aligned=True) == []
+    assert plots.ALIGNED not in plots.panels_of(never)
+
+
 def test_runs_that_diverged_at_once_count_in_the_median(write_run, make_analysis):
     """Three of five: the median run has no accuracy, whatever the others have."""
     runs = [write_run([0.6, 0.8], seed=seed) for seed in range(2)]
@@ -156,7 +174,8 @@ def test_there_are_both_formats_and_no_figure_without_numbers(
 ):
     configurations = make_analysis(notebook_runs).configurations
     paths = plots.draw_comparison(configurations, tmp_path / "figures")
-    stems = ("comparison", "val_accuracy", "val_loss", "train_accuracy", "train_loss")
+    stems = ("comparison", "train_accuracy", "train_loss", "val_accuracy", "val_loss")
+    stems += ("val_accuracy_aligned",)
     names = {f"{stem}.{kind}" for stem in stems for kind in ("png", "pdf")}
     assert {path.name for path in paths} == names
     assert {path.name for path in (tmp_path / "figures").iterdir()} == names

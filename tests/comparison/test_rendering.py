@@ -196,7 +196,8 @@ def test_a_report_is_written_whole_and_again_with_the_same_bytes(
     notebook_runs, tmp_path
 ):
     written = write(notebook_runs, tmp_path / "report")
-    stems = ("comparison", "val_accuracy", "val_loss", "train_accuracy", "train_loss")
+    stems = ("comparison", "train_accuracy", "train_loss", "val_accuracy", "val_loss")
+    stems += ("val_accuracy_aligned",)
     figures = {f"figures/{stem}.{kind}" for stem in stems for kind in ("png", "pdf")}
     texts = {"report.html", "report.md", "table.tex", "results.csv"}
     names = {*figures, *texts, "label_suspects.txt"}

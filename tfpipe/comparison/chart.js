@@ -13,6 +13,7 @@
   ];
   const MARGIN = { left: 52, right: 14, top: 10, bottom: 40 };
   const LEAST_DRAG = 8, NEAR = 40, MOST_MARKERS = 12;  // pixels, pixels, of a curve
+  const LEAST_SHOWN = 1e-4;  // of the whole: farther in, numbers lose their digits
   const hidden = new Set();
   let axis = "epochs";
   const charts = [];
@@ -33,7 +34,7 @@
   function ticks(low, high, number, isWhole) {
     const rough = (high - low) / number, power = 10 ** Math.floor(Math.log10(rough));
     let step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough);
-    if (isWhole) step = Math.max(1, Math.round(step));
+    if (isWhole && high - low >= 1) step = Math.max(1, Math.round(step));
     const found = [];
     for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k++) {
       found.push(k * step || 0);  // no -0
@@ -113,6 +114,11 @@
     }
 
     zoom(box) {
+      if (box) {
+        const [x0, x1, y0, y1] = box, [w0, w1, v0, v1] = this.whole();
+        const shown = Math.min((x1 - x0) / (w1 - w0), (y1 - y0) / (v1 - v0));
+        if (shown < LEAST_SHOWN) return;
+      }
       const focused = document.activeElement === this.reset;
       this.zoomed = box;
       this.draw();
@@ -161,10 +167,12 @@
     grid(right, bottom) {
       const [x0, x1, y0, y1] = this.box, parts = [];
       let words = AXES[axis], scale = 1;
+      if (this.panel.clock) words = axis === "seconds" ? words : `${words}s`;
       if (axis === "seconds") {
         const [unit, size] = UNITS.find(([, , least]) => x1 >= least) || UNITS[2];
         [words, scale] = [`Training time (${unit})`, size];
       }
+      if (this.panel.clock) words += ` ${this.panel.clock}`;
       for (const [value, text] of ticks(
         x0 / scale, x1 / scale, Math.max(3, this.width / 90), axis !== "seconds")) {
         if (value < 0) continue;
@@ -224,7 +232,7 @@
         return button;
       }));
       const words = this.panel.references.map((line) => line.label);
-      if (this.panel.noise) words.push("band: where 95 % of evaluations of one class lie");
+      if (this.panel.noise) words.push("band: its 95 % interval (Wilson)");
       this.key.replaceChildren(
         svg("svg", { class: "sample", viewBox: "0 0 40 12", "aria-hidden": "true" },
           ...(this.panel.noise ? [svg("rect", {
@@ -328,6 +336,7 @@
     }
 
     press(event) {
+      if (event.ctrlKey || event.metaKey || event.altKey) return;  // the browser's own
       const steps = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] };
       if (event.key === "Escape") this.zoom(null);
       else if ("+=".includes(event.key)) this.scale(0.5);

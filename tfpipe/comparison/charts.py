@@ -41,7 +41,8 @@ def data(configurations: Sequence[Configuration]) -> dict[str, Any]:
         "panels": {
             panel.stem: {
                 "title": panel.title,
-                "curves": _curves(configurations, panel.metric),
+                "clock": panel.clock,
+                "curves": _curves(configurations, panel),
                 "references": _references(panel.metric, known),
                 "noise": known.noise if panel.metric == "val_accuracy" else None,
                 "most": _most(panel.metric, known),
@@ -57,11 +58,11 @@ def _dash(line: Any) -> str:
 
 
 def _curves(
-    configurations: Sequence[Configuration], metric: str
+    configurations: Sequence[Configuration], panel: plots.Panel
 ) -> list[dict[str, Any]]:
     """Return thin curves first, so that medians are drawn over them."""
     thin, thick = [], []
-    for bundle in series.bundles(configurations, metric):
+    for bundle in series.bundles(configurations, panel.metric, panel.is_aligned):
         if len(bundle.runs) > 1:
             thin += [_curve(bundle.index, run, False) for run in bundle.runs]
         if bundle.median.values:

@@ -8,6 +8,7 @@ import base64
 import hashlib
 import html
 import itertools
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from tfpipe.comparison.document import (
     Text,
 )
 
+UNBROKEN = re.compile(r"--[\w=.+-]+|\b\d[\d.]*e-\d+\b")
 STYLE = Path(__file__).with_name("report.css")
 LIGHT = (
     f"--ground:{charts.LIGHT};--raised:#f6f7f9;--text:#1c2024;--soft:#59636e;"
@@ -58,15 +60,15 @@ def page(
         for number, section in enumerate(document.sections, start=1)
     ]
     links = "".join(
-        f'<li><a href="#s{number}">{_safe(section.title)}</a></li>'
+        f'<li><a href="#s{number}">{_words(section.title)}</a></li>'
         for number, section in enumerate(document.sections, start=1)
     )
     script = charts.script()
     body = "\n".join(
         [
-            f"<h1>{_safe(document.title)}</h1>",
+            f"<h1>{_words(document.title)}</h1>",
             '<button id="theme" type="button" hidden></button>',
-            *(f'<p class="banner">{_safe(line)}</p>' for line in document.banners),
+            *(f'<p class="banner">{_words(line)}</p>' for line in document.banners),
             f'<nav aria-label="Contents"><ol>{links}</ol></nav>',
             *sections,
         ]
@@ -109,6 +111,11 @@ def _safe(text: str) -> str:
     return html.escape(visible(text))
 
 
+def _words(text: str) -> str:
+    """Return text for people, of which no line ends within 1e-4 or a flag."""
+    return UNBROKEN.sub(r'<span class="whole">\g<0></span>', _safe(text))
+
+
 def _section(name: str, section: Section, figures: Mapping[str, bytes]) -> str:
     body = "\n".join(
         _side_by_side([_part(part, figures) for part in group])
@@ -118,7 +125,7 @@ def _section(name: str, section: Section, figures: Mapping[str, bytes]) -> str:
             section.parts, lambda part: isinstance(part, Figure)
         )
     )
-    title = _safe(section.title)
+    title = _words(section.title)
     if section.is_appendix:
         return (
             f'<details id="{name}">\n<summary><h2>{title}</h2></summary>\n{body}\n'
@@ -136,12 +143,12 @@ def _side_by_side(figures: Sequence[str]) -> str:
 def _part(part: Part, figures: Mapping[str, bytes]) -> str:
     match part:
         case Text():
-            return f"<p>{_safe(part.words)}</p>"
+            return f"<p>{_words(part.words)}</p>"
         case Bullets():
-            lines = "".join(f"<li>{_safe(line)}</li>" for line in part.lines)
+            lines = "".join(f"<li>{_words(line)}</li>" for line in part.lines)
             return f"<ul>{lines}</ul>"
         case Command():
-            return f"<pre><code>{_safe(part.line)}</code></pre>"
+            return f"<pre><code>{_words(part.line)}</code></pre>"
         case Table():
             return _table(part)
         case Figure():
@@ -154,12 +161,12 @@ def _table(table: Table) -> str:
     kinds = [' class="number"' if is_number else "" for is_number in table.are_numbers]
     caption = _safe(table.caption)
     head = "".join(
-        f'<th scope="col"{kind}>{_safe(name)}</th>'
+        f'<th scope="col"{kind}>{_words(name)}</th>'
         for name, kind in zip(table.columns, kinds, strict=True)
     )
     rows = []
     for row in table.rows:
-        name, *cells = (f"<bdi>{_safe(cell)}</bdi>" for cell in row)
+        name, *cells = (f"<bdi>{_words(cell)}</bdi>" for cell in row)
         columns = "".join(
             f"<td{kind}>{cell}</td>"
             for cell, kind in zip(cells, kinds[1:], strict=True)

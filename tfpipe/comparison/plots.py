@@ -29,20 +29,40 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 @dataclasses.dataclass(frozen=True)
 class Panel:
-    """A figure of one metric: its key in metrics.jsonl, its file's stem, its title."""
+    """A figure of one metric.
+
+    Attributes:
+        metric: its key in metrics.jsonl.
+        stem: its file's.
+        title: what is shown.
+        is_aligned: whether curves begin where runs left their start.
+    """
 
     metric: str
     stem: str
     title: str
+    is_aligned: bool = False
+
+    @property
+    def clock(self) -> str:
+        """What its epochs, steps and seconds are counted from, "" for the start."""
+        return "since the start was left" if self.is_aligned else ""
 
 
 OVERVIEW = "comparison"
+ALIGNED = Panel(
+    "val_accuracy",
+    "val_accuracy_aligned",
+    "Validation accuracy since the start was left",
+    is_aligned=True,
+)
 PANELS = (
     Panel("val_accuracy", "val_accuracy", "Validation accuracy"),
     Panel("val_loss", "val_loss", "Validation loss"),
     Panel("accuracy", "train_accuracy", "Train accuracy"),
     Panel("loss", "train_loss", "Train loss"),
     Panel("test_accuracy", "test_accuracy", "Test accuracy"),
+    ALIGNED,
 )
 OVERVIEW_PANELS = PANELS[:4]
 FORMATS = ("png", "pdf")
@@ -74,8 +94,8 @@ class References:
 
     Attributes:
         shares: majority shares of the validation splits: one, if runs can be compared.
-        noise: between which accuracies 95 % of evaluations lie that answer one class,
-            by Wilson's interval; None where runs have several validation splits.
+        noise: Wilson's 95 % interval of an accuracy at the majority share: what so
+            many pictures leave open; None where runs have several validation splits.
         num_classes: of the data sets.
     """
 
@@ -116,7 +136,11 @@ def _of(run: RunResult) -> bool:
 
 def panels_of(configurations: Sequence[Configuration]) -> list[Panel]:
     """Return the panels that have any curve."""
-    return [p for p in PANELS if series.bundles(configurations, p.metric)]
+    return [
+        panel
+        for panel in PANELS
+        if series.bundles(configurations, panel.metric, panel.is_aligned)
+    ]
 
 
 def draw_comparison(
@@ -164,7 +188,7 @@ def draw_panel(
     """Draw every curve of one metric, and what knowing nothing gives."""
     from matplotlib.collections import LineCollection
 
-    for bundle in series.bundles(configurations, panel.metric):
+    for bundle in series.bundles(configurations, panel.metric, panel.is_aligned):
         colour = COLOURS[bundle.index % len(COLOURS)]
         if len(bundle.runs) > 1:
             # One collection: as lines of their own they take twice as long to draw.
@@ -197,7 +221,7 @@ def draw_panel(
                 color=curves.REFERENCE_COLOUR,
                 alpha=0.13,
                 linewidth=0,
-                label="one class for all: 95 % of evaluations",
+                label="95 % interval of the majority share (Wilson)",
             )
         for share in known.shares:
             curves.draw_reference(
@@ -208,6 +232,8 @@ def draw_panel(
             label = f"loss of no information: ln {classes} = {math.log(classes):.3f}"
             curves.draw_reference(axes, math.log(classes), label)
     curves.dress_axes(axes, panel.title, panel.metric.rpartition("_")[2].capitalize())
+    if panel.clock:
+        axes.set_xlabel(f"Epochs {panel.clock}")
     if panel.metric.endswith("loss") and axes.get_ylim()[1] > known.highest_loss:
         axes.set_ylim(0, known.highest_loss)
         axes.set_ylabel(f"Loss (cut off above {known.highest_loss:.2f})")

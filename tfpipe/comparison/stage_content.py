@@ -1,9 +1,16 @@
 """The part of a report that goes through training stage by stage."""
 
-from tfpipe.comparison import progression
+from tfpipe.comparison import plots, progression
 from tfpipe.comparison.analysis import Analysis
 from tfpipe.comparison.cells import LETTERS, NOTHING, format_stages
-from tfpipe.comparison.document import Bullets, Part, Section, Table, Text
+from tfpipe.comparison.document import (
+    Bullets,
+    Figure,
+    Part,
+    Section,
+    Table,
+    Text,
+)
 
 
 def describe_stages(analysis: Analysis) -> Section | None:
@@ -42,6 +49,8 @@ def describe_stages(analysis: Analysis) -> Section | None:
     aligned = _aligned_table(analysis)
     if aligned:
         parts.append(aligned)
+        title = plots.ALIGNED.title
+        parts.append(Figure(plots.ALIGNED.stem, f"{title}: each run thin, medians thick."))
     return Section("Stage by stage", parts)
 
 
