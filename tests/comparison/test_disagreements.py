@@ -82,6 +82,27 @@ def test_disagreements_and_suspects_are_found(
     assert image.size == (24, 24)
 
 
+def test_runs_that_are_wrong_in_different_ways_suspect_no_label(
+    write_run, make_analysis
+):
+    """Of three classes: both wrong as one, each in its way, one of them right."""
+    labels = np.zeros(3, np.int64)
+    runs = []
+    for seed, answers in enumerate(([1, 1, 1], [1, 2, 0])):
+        run = write_run([0.8, 0.9], seed=seed)
+        evaluation = measure.Evaluation(
+            source_ids=np.arange(3),
+            labels=labels,
+            probabilities=np.full((3, 3), 0.01, np.float32) + 0.97 * np.eye(3)[answers],
+        )
+        folder = run_folder.run_folder(run) / "predictions"
+        measure.save_predictions(folder / "step-1172.npz", evaluation)
+        runs.append(run)
+    [configuration] = make_analysis(runs).configurations
+    found = disagreements.read_answers(configuration)
+    assert list(found.all_wrong) == [True, False, False]
+
+
 def test_no_picture_is_shown_where_none_is_wanted(
     write_answers, make_analysis, records_dir
 ):

@@ -1,6 +1,7 @@
 import pytest
 
 from tfpipe.comparison import page, results
+from tfpipe.comparison.document import Bullets, Command, Document, Section, Text
 
 
 def test_the_notebook_as_a_table(notebook_runs):
@@ -33,6 +34,20 @@ def test_broken_and_shortened_runs_are_branded(write_run):
     assert diverged == ["sgd 1e-4", *["-"] * 5, "diverged: loss is nan"]
     assert exploded[3] == "1e+06"
     assert exploded[4] == "perhaps at 1172, its last"
+
+
+def test_what_would_act_on_a_terminal_is_spelt_out(write_run, capsys):
+    ansi = "\x1b[31mred"
+    facts = {"versions": {"keras": ansi}, "shortened": [ansi]}
+    [run] = results.read_results(
+        [write_run([0.6], status="failed", reason=ansi, facts=facts)]
+    )
+    page.print_page([run])
+    section = Section("Answer", [Text(ansi), Bullets([ansi]), Command(ansi)])
+    page.print_answer(Document(title="", banners=[ansi], sections=[section]))
+    output = capsys.readouterr().out
+    assert "\x1b" not in output
+    assert output.count("31mred") == 7
 
 
 def test_long_epochs_have_whole_seconds(write_run):

@@ -1,6 +1,8 @@
+import platform
 import re
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -62,14 +64,15 @@ def test_bad_input_is_one_line(words, message):
     assert errors.count("\n") == 1
 
 
-RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results"
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS, CONSTRAINTS = ROOT / "docs" / "results", ROOT / "constraints.txt"
 
 
 @pytest.mark.parametrize(
     "name", [p.parent.parent.name for p in RESULTS.glob("*/report/report.md")]
 )
 def test_committed_reports_are_what_their_runs_say(name, tmp_path):
-    """Pixels are the fonts' and matplotlib's; words and numbers are ours."""
+    """All of them, byte for byte; pixels where the same matplotlib drew them."""
     assert report(RESULTS / name, f"--out={tmp_path}", "--pictures=0")[0] == 0
     committed = RESULTS / name / "report"
     for file in ("report.html", "report.md", "table.tex", "results.csv"):
@@ -78,3 +81,10 @@ def test_committed_reports_are_what_their_runs_say(name, tmp_path):
             for folder in (tmp_path, committed)
         )
         assert ours == theirs, file
+    names = {path.name for path in (committed / "figures").iterdir()}
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == names
+    pinned = f"matplotlib=={metadata.version('matplotlib')}\n"
+    if pinned in CONSTRAINTS.read_text() and platform.machine() == "x86_64":
+        for file in ("report.html", *(f"figures/{name}" for name in names)):
+            ours, theirs = (tmp_path / file, committed / file)
+            assert ours.read_bytes() == theirs.read_bytes(), file

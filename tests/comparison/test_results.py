@@ -91,6 +91,12 @@ def test_series_leave_out_what_is_not_finite(write_run):
     assert result.series("train_eval_loss") == ([], [])
 
 
+def test_no_name_is_a_formula_to_a_spreadsheet(write_run):
+    text = results.to_csv(results.read_results([write_run([0.6], run_name="=1+1")]))
+    names = {row["run"] for row in csv.DictReader(io.StringIO(text))}
+    assert names == {"'=1+1"}
+
+
 def test_csv_holds_every_number_in_long_form(notebook_runs):
     text = results.to_csv(results.read_results(notebook_runs))
     rows = list(csv.DictReader(io.StringIO(text)))

@@ -41,7 +41,7 @@ class Answers:
         true_probabilities: of the true class, float64 [n].
         top_probabilities: of the class answered, float64 [n].
         answers: the class that the first run answers, int64 [n].
-        always_wrong: whether no run is right, bool [n].
+        all_wrong: whether all runs give that answer, and it is wrong, bool [n].
         num_runs: how many they are.
     """
 
@@ -51,7 +51,7 @@ class Answers:
     true_probabilities: NDArray[np.float64]
     top_probabilities: NDArray[np.float64]
     answers: NDArray[np.int64]
-    always_wrong: NDArray[np.bool_]
+    all_wrong: NDArray[np.bool_]
     num_runs: int
 
 
@@ -151,7 +151,8 @@ def read_answers(configuration: Configuration) -> Answers | None:
         true_probabilities=mean([arrays["true_probability"] for arrays in found]),
         top_probabilities=mean([arrays["top_probabilities"][:, 0] for arrays in found]),
         answers=answers[0],
-        always_wrong=np.all([answer != labels for answer in answers], axis=0),
+        all_wrong=np.all([answer == answers[0] for answer in answers], axis=0)
+        & (answers[0] != labels),
         num_runs=len(found),
     )
 
@@ -171,9 +172,9 @@ def _predictions(configuration: Configuration) -> list[Path]:
 
 
 def _suspected(answers: Answers) -> list[int]:
-    """Return the rows of pictures that all runs answer wrongly, the surest first."""
+    """Return the rows that all runs give one wrong answer to, the surest first."""
     sure = answers.top_probabilities >= LEAST_CONFIDENCE
-    rows = np.flatnonzero(answers.always_wrong & sure)
+    rows = np.flatnonzero(answers.all_wrong & sure)
     order = np.argsort(-answers.top_probabilities[rows], kind="stable")
     return [int(row) for row in rows[order]]
 
@@ -244,8 +245,8 @@ def _wrong(
         Table(
             ["key", "label", "answered", "probability"],
             cells,
-            "Label suspects: wrong in every run, and the mean probability of the "
-            "answer.",
+            "Label suspects: every run gives the same wrong answer; its mean "
+            "probability.",
         ),
     ]
 

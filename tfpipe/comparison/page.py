@@ -8,6 +8,7 @@ import rich.console
 import rich.table
 import rich.text
 
+from tfpipe.base.words import visible
 from tfpipe.comparison import markdown
 from tfpipe.comparison import results as run_results
 from tfpipe.comparison.cells import NOTHING, format_short
@@ -36,14 +37,14 @@ def markdown_table(results: Sequence[RunResult]) -> str:
 def print_answer(document: Document) -> None:
     """Print what a report answers: its banners and its first section."""
     for line in document.banners:
-        print(f"! {line}")
+        print(f"! {visible(line)}")
     for part in document.sections[0].parts:
         if isinstance(part, Text):
-            print(part.words)
+            print(visible(part.words))
         elif isinstance(part, Bullets):
-            print(*(f"- {line}" for line in part.lines), sep="\n")
+            print(*(f"- {visible(line)}" for line in part.lines), sep="\n")
         elif isinstance(part, Command):
-            print(f"    {part.line}")
+            print(f"    {visible(part.line)}")
 
 
 def print_page(results: Sequence[RunResult]) -> None:
@@ -72,12 +73,13 @@ def print_page(results: Sequence[RunResult]) -> None:
 
 def table_row(result: RunResult) -> list[str]:
     """Return the cells of a run, one for each of COLUMNS; last values but for best."""
+    label = visible(result.label)
     reason = f": {result.reason}" if result.reason else ""
-    status = "; ".join([result.status + reason, *result.shortened])
+    status = visible("; ".join([result.status + reason, *result.shortened]))
     if not result.evaluations:
-        return [result.label, *[NOTHING] * (len(COLUMNS) - 2), status]
+        return [label, *[NOTHING] * (len(COLUMNS) - 2), status]
     return [
-        result.label,
+        label,
         f"{result.final['val_accuracy']:.4f}",
         f"{result.best['val_accuracy']:.4f} ({format_short(result.best['epoch'])})",
         _loss(result.final["val_loss"]),
@@ -126,8 +128,8 @@ def conditions(results: Sequence[RunResult]) -> list[str]:
             different.append(f"{name} ({', '.join(dict.fromkeys(words))})")
         else:
             same.append(f"{name}={words[0]}")
-    lines = [f"runs differ in: {', '.join(different)}"] if different else []
-    lines.append(f"all runs share: {', '.join(same)}")
+    lines = [f"runs differ in: {visible(', '.join(different))}"] if different else []
+    lines.append(f"all runs share: {visible(', '.join(same))}")
     lines.append(
         "seconds an epoch: the median of training and evaluation together, without "
         "checkpoints and drawing"

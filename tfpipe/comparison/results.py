@@ -380,6 +380,11 @@ def describe_machine(session: dict[str, Any]) -> str:
     return f"{words} ({flags})" if flags else words
 
 
+def _cell(text: str) -> str:
+    """Return text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
 def to_csv(results: Sequence[RunResult]) -> str:
     """Return every number of every evaluation in long form, a metric a row."""
     text = io.StringIO()
@@ -387,7 +392,7 @@ def to_csv(results: Sequence[RunResult]) -> str:
     writer.writerow(CSV_COLUMNS)
     for result in results:
         values = result.settings
-        run = [result.name, result.label, values["optimizer"]]
+        run = [*map(_cell, (result.name, result.label, values["optimizer"]))]
         run += [values["learning_rate"], values["seed"], result.status]
         for line in result.evaluations:
             names = [name for name in METRICS + CLOCKS if line.get(name) is not None]
