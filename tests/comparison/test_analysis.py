@@ -177,9 +177,7 @@ def test_a_fast_run_that_misses_is_not_watched_for_less(write_replicates):
 
     Censored then, they would leave only the two, and a median that most missed.
     """
-    runs = write_replicates(
-        HIGH, HIGH, each={"train_seconds": [100.0, 200.0, 300.0]}
-    )
+    runs = write_replicates(HIGH, HIGH, each={"train_seconds": [100.0, 200.0, 300.0]})
     for seed in (2, 3, 4):
         each = {"train_seconds": [30.0, 60.0, 100.0]}
         runs += write_replicates(LOW, seed=seed, each=each)

@@ -173,9 +173,7 @@ def test_divergence_is_part_of_the_answer(write_replicates, write_run):
 
 
 def test_what_left_its_start_and_diverged_is_not_recommended(write_replicates):
-    lost = write_replicates(
-        [0.6, 0.7], [0.6, 0.7], optimizer="adam", status="diverged"
-    )
+    lost = write_replicates([0.6, 0.7], [0.6, 0.7], optimizer="adam", status="diverged")
     found = ask(lost + study(write_replicates, sgd=[[0.4899, 0.4899]]))
     assert found.headline == (
         "No run is known to have left its start without diverging: none of these "

@@ -219,7 +219,7 @@ def _rates(configurations: Sequence[Configuration]) -> tuple[str, ...]:
 
     And for each other setting of it, where there are some.
     """
-    lines = []
+    lines: list[str] = []
     ended = [c for c in configurations if c.ended]
     for optimizer in dict.fromkeys(c.optimizer for c in ended):
         groups = group_by_rates([c for c in ended if c.optimizer == optimizer])

@@ -225,13 +225,16 @@ def _orders(
 
 def _own_code(begun: Sequence[RunResult]) -> list[Check]:
     """Return a check a model or optimizer of one's own: runs had one text of it."""
-    digests = {id(r): r.facts.get("own_code_sha256", {}) for r in begun}
-    names = sorted({name for found in digests.values() for name in found})
+
+    def digest(name: str, run: RunResult) -> str:
+        return str(run.facts.get("own_code_sha256", {}).get(name, ""))[:12]
+
+    names = sorted({n for r in begun for n in r.facts.get("own_code_sha256", {})})
     return [
         _check(
             f"code of {name}",
-            [r for r in begun if name in digests[id(r)]],
-            lambda r, name=name: digests[id(r)][name][:12],
+            [run for run in begun if digest(name, run)],
+            functools.partial(digest, name),
         )
         for name in names
     ]

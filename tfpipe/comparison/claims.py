@@ -209,9 +209,7 @@ def _order_later(analysis: Analysis) -> Claim:
     missing = len(swapped) - len(declared)
     if declared and missing:
         known += f", and {missing} were not declared"
-    return Claim(
-        question, f"It changes in the means: {line}; at the end {known}."
-    )
+    return Claim(question, f"It changes in the means: {line}; at the end {known}.")
 
 
 def _swapped(early: Sequence[Standing], late: Sequence[Standing]) -> list[set[str]]:

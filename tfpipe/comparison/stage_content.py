@@ -49,8 +49,8 @@ def describe_stages(analysis: Analysis) -> Section | None:
     aligned = _aligned_table(analysis)
     if aligned:
         parts.append(aligned)
-        title = plots.ALIGNED.title
-        parts.append(Figure(plots.ALIGNED.stem, f"{title}: each run thin, medians thick."))
+        words = f"{plots.ALIGNED.title}: each run thin, medians thick."
+        parts.append(Figure(plots.ALIGNED.stem, words))
     return Section("Stage by stage", parts)
 
 
