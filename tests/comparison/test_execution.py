@@ -467,20 +467,8 @@ def test_a_terminal_has_a_table(working):
     assert "1 of 2 runs ended, 6 min 10 s left" in text
 
 
-def test_a_terminal_sees_the_table_and_lines_above_it(tmp_path):
-    """In a terminal of its own, as `script` makes one."""
-    runs_dir = str(tmp_path / "runs")
-    code = f"""
-import sys
-sys.path.insert(0, {str(Path(__file__).parent)!r})
-from tfpipe.comparison import board, execution
-from tfpipe.training.config import RunConfig
-board.REDRAW_SECONDS = 0.1
-runs = [RunConfig.of(optimizer=n, runs_dir={runs_dir!r}, train_examples=10)
-        for n in ("adam", "sgd")]
-wait = [sys.executable, "-c", "import time; time.sleep(1)"]
-print(execution.train_runs(runs, lambda run: wait, "2"))
-"""
+def in_a_terminal(code):
+    """Run Python in a terminal of its own; return what it showed, and the exit code."""
     leader, follower = os.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "40"}
     process = subprocess.Popen(
@@ -500,12 +488,64 @@ print(execution.train_runs(runs, lambda run: wait, "2"))
         if not part:
             break
         text += part
-    assert process.wait() == 0, text
-    shown = text.decode()
+    os.close(leader)
+    return text.decode(), process.wait()
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_terminal_sees_the_table_and_lines_above_it(tmp_path, workers):
+    runs_dir = str(tmp_path / "runs")
+    code = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from tfpipe.comparison import board, execution
+from tfpipe.training.config import RunConfig
+board.REDRAW_SECONDS = 0.1
+runs = [RunConfig.of(optimizer=n, runs_dir={runs_dir!r}, train_examples=10)
+        for n in ("adam", "sgd")]
+text = "import time; print('one'); time.sleep(1); print('two', end='')"
+wait = [sys.executable, "-c", text]
+print(execution.train_runs(runs, lambda run: wait, {workers!r}))
+"""
+    shown, exit_code = in_a_terminal(code)
+    assert exit_code == 0, shown
     assert "[0, 0]" in shown
-    assert "run 1 of 2: adam-lr0.0001-train_examples10-s0: starts" in shown
+    assert "run 1 of 2: adam-lr0.0001-train_examples10-s0" in shown
+    if workers == "1":
+        assert (shown.count("one\r\n"), shown.count("two\r\n")) == (2, 2)
     assert "0 of 2 runs ended" in shown
     assert "2 of 2 runs ended" in shown
+
+
+STOPPED = """
+import os, signal, sys, time
+def save(*_):
+    print("saved at step 7")
+    sys.exit(143)
+signal.signal(signal.SIGTERM, save)
+os.kill(os.getppid(), signal.SIGINT)
+time.sleep(60)
+"""
+
+
+def test_a_run_below_the_table_that_is_stopped_has_its_last_words(tmp_path):
+    """Interrupted on a terminal, it saves, and what it says then is still shown."""
+    runs_dir, trainer = str(tmp_path / "runs"), tmp_path / "trainer.py"
+    trainer.write_text(STOPPED)
+    code = f"""
+import sys
+from tfpipe.comparison import execution
+from tfpipe.training.config import RunConfig
+runs = [RunConfig.of(runs_dir={runs_dir!r}, train_examples=10)]
+try:
+    execution.train_runs(runs, lambda run: [sys.executable, {str(trainer)!r}])
+except KeyboardInterrupt:
+    print("stopped")
+"""
+    shown, exit_code = in_a_terminal(code)
+    assert exit_code == 0, shown
+    asked = shown.index("1 run saves after this step; once more stops it at once")
+    assert asked < shown.index("saved at step 7") < shown.index("stopped")
 
 
 def test_a_run_that_shared_the_machine_is_branded_in_its_seconds(write_run):

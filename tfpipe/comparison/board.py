@@ -1,4 +1,4 @@
-"""Show several runs that train at once: a table on a terminal, plain lines in a log."""
+"""Show the runs of a study while they train: a table on a terminal, lines in a log."""
 
 import json
 import math
@@ -123,6 +123,11 @@ class Board:
             if console.is_terminal
             else None
         )
+
+    @property
+    def is_live(self) -> bool:
+        """Whether there is a table, which stands below all lines."""
+        return self._live is not None
 
     def __enter__(self) -> "Board":
         if self._live:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import select
 import shlex
 import signal
 import subprocess
@@ -36,10 +37,11 @@ def train_runs(
     train are told to save, waited for, and the exception goes on; at a second one they
     are killed, and what was saved before stands.
 
-    One at a time, runs are trained in the order given and say what they do here. Of
-    several, each has its share of cores, memory and GPUs, and a log below `LOGS`;
-    replicates begin in order, and the longest run of each first. On a CPU with
-    TensorFlow the numbers are the same bit for bit: see `sharing.divide`.
+    One at a time, runs are trained in the order given and say what they do here, on a
+    terminal above a table of all of them. Of several, each has its share of cores,
+    memory and GPUs, and a log below `LOGS`; replicates begin in order, and the longest
+    run of each first. On a CPU with TensorFlow the numbers are the same bit for bit:
+    see `sharing.divide`.
 
     Args:
         runs: the runs of a study.
@@ -82,38 +84,83 @@ def _train_in_turn(
     num_workers: int,
 ) -> list[int]:
     codes = []
-    for number, (run, record) in enumerate(zip(runs, finished, strict=True), start=1):
-        header = f"run {number} of {len(runs)}: {run_name(run)}"
-        if record:
-            codes.append(_skip(header, record))
-            continue
-        print(header, flush=True)
-        codes.append(_train(command(run)))
-        if codes[-1] != EXIT_DONE:
-            print(f"{header}: {_meaning(codes[-1])}; going on", flush=True)
-        rest = zip(runs[number:], finished[number:], strict=True)
-        left = [run for run, record in rest if not record]
-        if left:
-            paces = forecast.measure_paces(runs, num_workers)
-            print(forecast.describe_left(left, num_workers, paces), flush=True)
+    waiting = [r for r, record in zip(runs, finished, strict=True) if not record]
+    with Board(runs, waiting, num_workers) as board:
+        for number, (run, record) in enumerate(
+            zip(runs, finished, strict=True), start=1
+        ):
+            header = f"run {number} of {len(runs)}: {run_name(run)}"
+            if record:
+                codes.append(_skip(header, record, board))
+                continue
+            board.say(header)
+            board.begin(run)
+            train = _train_below_lines if board.is_live else _train
+            codes.append(train(command(run), board))
+            board.end(run, _meaning(codes[-1]))
+            if codes[-1] != EXIT_DONE:
+                board.say(f"{header}: {_meaning(codes[-1])}; going on")
+            waiting.remove(run)
+            if waiting and not board.is_live:
+                paces = forecast.measure_paces(runs, num_workers)
+                board.say(forecast.describe_left(waiting, num_workers, paces))
     return codes
 
 
-def _skip(header: str, record: RunRecord) -> int:
-    print(f"{header}: {_ended(record)}, not trained again", flush=True)
+def _skip(header: str, record: RunRecord, board: Board) -> int:
+    board.say(f"{header}: {_ended(record)}, not trained again")
     diverged = record.status["status"] == "diverged"
     return EXIT_DIVERGED if diverged else EXIT_DONE
 
 
-def _train(command: list[str]) -> int:
+def _train(command: list[str], _board: Board) -> int:
     # A session of its own: Ctrl-C on a terminal reaches every process of the
     # foreground group, and a trainer that is told twice might not finish saving.
     process = subprocess.Popen(command, start_new_session=True)
     try:
         return process.wait()
     except BaseException:
-        _stop([process])
+        _stop([process], is_heard=True)
         raise
+
+
+def _train_below_lines(command: list[str], board: Board) -> int:
+    """Train a run whose lines go above the table."""
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        start_new_session=True,  # as in `_train`
+    ) as process:
+        assert process.stdout
+        pipe, text = process.stdout.fileno(), b""
+
+        def say(part: bytes, end: bytes = b"") -> bytes:
+            *lines, rest = (part + end).split(b"\n")
+            for line in lines:
+                board.say(line.decode(errors="replace"))
+            return rest
+
+        try:
+            while part := _read(pipe, board):
+                text = say(text + part)
+            return process.wait()
+        except BaseException:
+            _stop([process])
+            text += process.stdout.read()
+            raise
+        finally:
+            if text:
+                say(text, b"\n")
+
+
+def _read(pipe: int, board: Board) -> bytes:
+    """Return what a process wrote, b"" at its end; meanwhile the table is drawn."""
+    while not select.select([pipe], [], [], TICK_SECONDS)[0]:
+        board.refresh()
+    board.refresh()
+    return os.read(pipe, 1 << 16)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -132,16 +179,22 @@ def _train_together(
     command: Command,
     num_workers: int,
 ) -> list[int]:
-    headers, codes = {}, {}
-    for number, (run, record) in enumerate(zip(runs, finished, strict=True), start=1):
-        headers[run_name(run)] = f"run {number} of {len(runs)}: {run_name(run)}"
-        if record:
-            codes[run_name(run)] = _skip(headers[run_name(run)], record)
-    left = [run for run in runs if run_name(run) not in codes]
+    names = [run_name(run) for run in runs]
+    headers = {
+        name: f"run {number} of {len(runs)}: {name}"
+        for number, name in enumerate(names, start=1)
+    }
+    ended_before = {
+        name: record for name, record in zip(names, finished, strict=True) if record
+    }
+    codes: dict[str, int] = {}
+    left = [run for run in runs if run_name(run) not in ended_before]
     waiting = forecast.longest_first(left, forecast.measure_paces(runs, num_workers))
     free = sharing.divide(num_workers, machine.visible_gpus())
     working: list[_Worker] = []
     with Board(runs, waiting, num_workers) as board:
+        for name, record in ended_before.items():
+            codes[name] = _skip(headers[name], record, board)
         board.say(_describe_shares(free))
         try:
             while waiting or working:
@@ -190,14 +243,24 @@ def log_path(run: RunConfig) -> Path:
     return Path(run.run.runs_dir) / LOGS / f"{run_name(run)}.log"
 
 
-def _stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
-    """Tell trainers to save and wait for them; asked again meanwhile, kill them."""
+def _stop(processes: Sequence[subprocess.Popen[bytes]], is_heard: bool = False) -> None:
+    """Tell trainers to save and wait for them; asked again meanwhile, kill them.
+
+    Args:
+        processes: the trainers.
+        is_heard: whether what they say, this too, is seen at once.
+    """
     try:
         for process in processes:
             process.terminate()
-        if len(processes) > 1:  # one says it itself
-            words = "save after this step; once more stops them at once, unsaved"
-            print(f"{len(processes)} runs {words}", flush=True)
+        if processes and not is_heard:
+            num = len(processes)
+            words = "runs save" if num > 1 else "run saves"
+            print(
+                f"{num} {words} after this step; once more stops "
+                f"{'them' if num > 1 else 'it'} at once, unsaved",
+                flush=True,
+            )
         for process in processes:
             process.wait()
     except KeyboardInterrupt:

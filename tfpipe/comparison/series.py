@@ -78,7 +78,7 @@ def _curve(run: RunResult, metric: str, is_aligned: bool) -> Curve:
     ]
     zero = dict.fromkeys(("epoch", "step", "train_seconds"), 0)
     if is_aligned:
-        escape = run.escape
+        escape = run.escape if lines else None
         lines = [line for line in lines if escape and line["step"] >= escape.upper]
         zero = lines[0] if lines else zero
 
