@@ -53,16 +53,17 @@ def work(config: CompareConfig) -> int:
         design,
     )
     power = declaration.describe_power(declared)
+    runs_dir, reason = Path(config.run.runs_dir), config.study.reason
+    change = declaration.describe_change(runs_dir, declared, reason)
     if config.study.dry_run:
         workers = config.study.workers
         paces = trial.measure_paces(plan.runs, workers, print)
         print(execution.describe_plan(plan.runs, train_command, workers, paces))
         rest = [] if plan.is_whole else [planning.describe_rest(design, plan)]
-        _print_lines([*plan.lines, *rest, *filter(None, [power])])
+        _print_lines([*plan.lines, *rest, *filter(None, [power, change])])
         return cli.EXIT_OK
-    _print_lines(filter(None, [power]))
-    runs_dir = Path(config.run.runs_dir)
-    declaration.write_declaration(runs_dir, declared, config.study.reason)
+    _print_lines(filter(None, [power, change]))
+    declaration.write_declaration(runs_dir, declared, reason)
     try:
         plan, codes = _train(design, plan, config.study.workers)
     except KeyboardInterrupt:

@@ -203,6 +203,13 @@ def test_a_run_that_stopped_early_never_left(write_replicates):
     assert configuration.targets[0].median_steps == math.inf
 
 
+def test_a_run_that_left_in_its_last_epoch_was_still_improving(write_run):
+    runs = [write_run([0.5, 0.5, 0.7]), write_run([0.5] * 3, seed=1)]
+    runs += [write_run([0.5, 0.5, 0.7], seed=2, status="stopped_early")]
+    [configuration] = analyse(runs).configurations
+    assert configuration.num_improving == 1
+
+
 def test_the_best_epoch_of_a_run_that_wavers_is_no_improvement(write_run):
     rising = write_run([0.6, 0.65, 0.7, 0.75, 0.8])
     flat = write_run([0.8, 0.8, 0.8, 0.8, 0.801], seed=1)

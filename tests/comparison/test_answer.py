@@ -58,7 +58,9 @@ def test_eight_replicates_show_the_better_one(write_replicates):
         "Train with adam 1e-4: validation accuracy 0.7350 at the end (mean of 8 runs"
     )
     assert found.headline.endswith("8 of 8 runs left their start (rate 0.63 to 1.00).")
-    assert found.command == "python -m tfpipe.train --optimizer=adam"
+    assert found.command == (
+        "python -m tfpipe.train --optimizer=adam --learning_rate=0.0001"
+    )
     assert found.beside == ("Shown to be worse: sgd 1e-4.",)
 
 

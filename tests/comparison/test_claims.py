@@ -65,6 +65,25 @@ def test_what_a_larger_rate_does(write_run, curve, share, status, verdict):
     assert answer(runs, "larger rate (adam 1e-3)").startswith(verdict)
 
 
+def test_what_may_have_left_at_its_end_has_not_just_collapsed(write_replicates):
+    shares = {"predicted_shares": [[1.0, 0.0], [1.0, 0.0]]}
+    runs = write_replicates([0.6, 0.7], optimizer="adam")
+    for optimizer in ("adam", "sgd"):
+        runs += write_replicates(
+            [0.4899, 0.7],
+            [0.4899, 0.4899],
+            optimizer=optimizer,
+            learning_rate=1e-3,
+            each=shares,
+        )
+    assert answer(runs, "larger rate").startswith("Mixed: ")
+    assert answer(runs, "larger rate").endswith(
+        "and 0 of 2 runs left their start and 1 perhaps."
+    )
+    runs += write_replicates([0.4899] * 2, optimizer="sgd")
+    assert answer(runs, "SGD").startswith("Not decided: at no rate did most runs leave")
+
+
 def test_what_collapsed_and_learned_after_all_is_no_collapse(write_run):
     curve = [0.4899, 0.4899, 0.4899, 0.6, 0.7]
     runs = [

@@ -61,7 +61,9 @@ def test_the_answer_comes_first(notebook_runs):
 def test_the_answer_is_a_command_where_runs_recorded_one(write_run):
     facts = {"command": "python -m tfpipe.train"}
     parts = build([write_run([0.6, 0.7], facts=facts)]).sections[0].parts
-    assert parts[1] == Command("python -m tfpipe.train")
+    assert parts[1] == Command(
+        "python -m tfpipe.train --optimizer=rmsprop --learning_rate=0.0001"
+    )
 
 
 def test_the_stages_of_the_notebook(notebook_runs):
@@ -211,8 +213,10 @@ def test_runs_that_have_not_ended_are_said(write_run):
     run = write_run([0.8, 0.8])
     runs = [run, write_run([0.8], optimizer="adam", status="failed")]
     declared = study_of([r.replace(seed=seed) for r in runs for seed in (0, 1)])
-    assert build(runs, declared).banners == ["Not all runs have ended: 1 of 4"]
-    assert build(runs).banners[0] == "Not all runs have ended: 1 of 2"
+    assert build(runs, declared).banners == [
+        "Not all runs are there: 1 of 4 have ended"
+    ]
+    assert build(runs).banners[0] == "Not all runs are there: 1 of 2 have ended"
 
 
 def test_shortened_runs_are_said(write_run):
@@ -271,7 +275,9 @@ def test_a_folder_of_the_first_format(write_run):
     assert not [line for line in document.banners if "Not comparable" in line]
     assert "device=not recorded" in words(document)
     [command] = (p for p in document.sections[0].parts if isinstance(p, Command))
-    assert command.line == "python -m tfpipe.train --optimizer=adam"
+    assert command.line == (
+        "python -m tfpipe.train --optimizer=adam --learning_rate=0.0001"
+    )
 
 
 @pytest.mark.parametrize(
@@ -328,8 +334,8 @@ def test_runs_of_other_seeds_than_declared_are_left_out(write_replicates):
     study = {**entry, "declared": declared, "changes": []}
     document = build(runs, study)
     line = (
-        "Left out: 12 runs of configurations or seeds that were not declared, listed "
-        "below"
+        "Left out: 12 runs of configurations or seeds that are not, or no longer, "
+        "declared, listed below"
     )
     assert line in document.banners
     assert not any("Shown to be worse" in str(s) for s in document.sections)
@@ -351,7 +357,7 @@ def test_a_configuration_that_was_not_declared_is_no_answer(write_replicates):
     document = build([*asked, *stray], study)
     assert document.sections[0].parts[0].words.startswith("Train with rmsprop 1e-4: ")
     assert any(line.startswith("Left out: 1 run of ") for line in document.banners)
-    [table] = tables(document, "Runs that were not declared")
+    [table] = tables(document, "Runs that are not declared")
     assert [row[:2] for row in table.rows] == [["lion 1e-4", "0"]]
 
 
@@ -365,7 +371,7 @@ def test_what_a_change_dropped_is_named(write_run):
         "with 3 runs begun: configurations without adam 1e-4; comparisons; reason: "
         "lion is better"
     )
-    [table] = tables(document, "Runs that were not declared")
+    [table] = tables(document, "Runs that are not declared")
     assert [row[0] for row in table.rows] == ["adam 1e-4"]
 
 

@@ -53,6 +53,36 @@ def test_another_one_is_noted_with_its_reason(tmp_path):
     assert len(write(tmp_path, epochs=9)["changes"]) == 1
 
 
+def test_a_change_is_told_before_it_is_made(tmp_path):
+    runs_dir = tmp_path / "runs"
+
+    def told(reason="", **values):
+        declared = declaration.declare(plan(tmp_path, **values), "d" * 64)
+        return declaration.describe_change(runs_dir, declared, reason)
+
+    assert told() == told(reason="new") == ""
+    write(tmp_path)
+    assert told() == ""
+    path = runs_dir / "study.json"
+    assert told(reason="why") == (
+        f"nothing is asked otherwise than in {path}: --reason isn't used"
+    )
+    asked = f"this is another study than {path} declares, in epochs: noted there as a "
+    assert told(epochs=9) == f"{asked}change, without a reason; --reason gives one"
+    assert told(epochs=9, reason="why") == f"{asked}change, with its reason"
+
+
+def test_a_reason_that_was_forgotten_can_be_given_once(tmp_path):
+    write(tmp_path)
+    [change] = write(tmp_path, epochs=9)["changes"]
+    assert change["reason"] == ""
+    [change] = write(tmp_path, epochs=9, reason="still improving")["changes"]
+    assert change["reason"] == "still improving"
+    assert change["reason_time"] >= change["time"]
+    [same] = write(tmp_path, epochs=9, reason="another one")["changes"]
+    assert same == change
+
+
 def test_runs_that_began_before_are_counted(tmp_path, write_run):
     write_run([0.6])
     assert write(tmp_path)["runs_begun_before"] == 1

@@ -61,6 +61,8 @@ def test_an_evaluation_before_the_first_step_opens_the_bracket_at_zero():
 )
 def test_only_a_single_last_evaluation_above_is_unconfirmed(accuracies, unconfirmed):
     assert stages.is_unconfirmed(evaluations(*accuracies), 0.53) == unconfirmed
+    words = stages.describe_escape(evaluations(*accuracies), 0.53)
+    assert words.startswith("perhaps left its start by step ") == unconfirmed
 
 
 def test_bracket_reads_as_half_open():

@@ -10,7 +10,7 @@ import difflib
 import functools
 import math
 import typing
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 
@@ -184,12 +184,12 @@ def flatten(config: Any) -> dict[str, Any]:
     return values
 
 
-def to_flags(config: Any) -> list[str]:
-    """Return the flags that differ from the defaults: `config` as a command line."""
+def to_flags(config: Any, always: Collection[str] = ()) -> list[str]:
+    """Return `config` as flags: what differs from the defaults, and `always`."""
     default = flatten(type(config)())
     words = []
     for name, value in flatten(config).items():
-        if value == default[name]:
+        if value == default[name] and name not in always:
             continue
         if isinstance(value, bool):
             words.append(f"--{name}" if value else f"--no{name}")

@@ -100,7 +100,9 @@ def _command(best: Configuration) -> str:
             split_seed=default.data.split_seed,
             runs_dir=default.run.runs_dir,
             run_name="",
-        )
+        ),
+        # What the study found is said, be it a default.
+        always=("optimizer", "learning_rate"),
     )
 
 
@@ -233,7 +235,7 @@ def _describe_rates(name: str, points: Sequence[Configuration]) -> str:
     rates = ", ".join(format_number(c.learning_rate) for c in points)
     if len(points) == 1:
         return f"{name}: one rate tried ({rates})."
-    if not any(c.escaped.num for c in points):
+    if not any(c.escaped.num or c.num_unconfirmed for c in points):
         return (
             f"{name}: at none of {len(points)} rates ({rates}) did a run leave its "
             "start."

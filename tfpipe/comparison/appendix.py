@@ -54,7 +54,7 @@ def undeclared(runs: Sequence[RunResult]) -> Section | None:
     if not rows:
         return None
     return Section(
-        "Runs that were not declared",
+        "Runs that are not declared",
         [Table(["configuration", "seed", "final accuracy", "status"], rows)],
         is_appendix=True,
     )

@@ -38,7 +38,9 @@ def list_banners(found: Findings) -> list[str]:
         )
     missing = _missing(analysis)
     if missing:
-        lines.append(f"Not all runs have ended: {len(ended)} of {len(ended) + missing}")
+        lines.append(
+            f"Not all runs are there: {len(ended)} of {len(ended) + missing} have ended"
+        )
     lines += _declaration_banners(found.study)
     return lines + _undeclared_banners(parts.compared, parts.undeclared, parts.declared)
 
@@ -89,7 +91,7 @@ def _undeclared_banners(
     if undeclared:
         lines.append(
             f"Left out: {progression.count_runs(len(undeclared))} of configurations or "
-            "seeds that were not declared, listed below"
+            "seeds that are not, or no longer, declared, listed below"
         )
     if declared.get("search", {}).get("compared_on") == "the same seeds":
         lines.append(

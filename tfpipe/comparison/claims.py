@@ -94,9 +94,10 @@ def _larger_rate(largest: Configuration) -> Claim:
         for before, after in itertools.pairwise(run.evaluations)
     ]
     num, of = largest.escaped.num, largest.escaped.of
+    may = num + largest.num_unconfirmed
     if diverged > of / 2:
         verdict = "Neither: it diverges"
-    elif collapsed > len(labels) / 2 and num < of / 2:
+    elif collapsed > len(labels) / 2 and may < of / 2:
         verdict = "It collapses"
     # What goes up and down falls about every other time.
     elif sum(falls) >= max(2, len(falls) / 4):
@@ -119,9 +120,10 @@ def _lost(diverged: int) -> str:
 
 
 def _left(configuration: Configuration) -> str:
-    rate = configuration.escaped
+    rate, perhaps = configuration.escaped, configuration.num_unconfirmed
     whose = "its start" if rate.of == 1 else "their start"
-    return f"{rate.num} of {progression.count_runs(rate.of)} left {whose}"
+    more = f" and {perhaps} perhaps" if perhaps else ""
+    return f"{rate.num} of {progression.count_runs(rate.of)} left {whose}{more}"
 
 
 def _needs_rate(analysis: Analysis, adam: Sequence[Configuration]) -> Claim:
@@ -166,7 +168,7 @@ def _sgd(points: Sequence[Configuration]) -> Claim:
             f"{_left(points[0])}; Keras's default for sgd is 0.01. "
             "--optimizers=sgd --learning_rates=1e-3,1e-2,1e-1 would tell."
         )
-    elif any(c.escaped.num for c in points):
+    elif any(c.escaped.num or c.num_unconfirmed for c in points):
         verdict = f"Not decided: at no rate did most runs leave their start ({counts})."
     else:
         verdict = (

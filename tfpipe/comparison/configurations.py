@@ -91,7 +91,7 @@ class Configuration:
             without one, or without a test split.
         train_seconds: of runs that didn't diverge.
         stages: labels of each ended run, evaluation by evaluation.
-        num_improving: ended runs in descent whose best epoch lies in the last quarter.
+        num_improving: ended runs that `is_improving` calls so.
     """
 
     label: str
@@ -238,8 +238,11 @@ def escape_event(
 def is_improving(run: RunResult) -> bool:
     """Tell whether a run ends in descent, its best epoch in the budget's last quarter.
 
-    The best of a run that only wavers may lie there, too: that is no improvement.
+    The best of a run that only wavers may lie there, too: that is no improvement. One
+    that came above its start at the last evaluation has improved there.
     """
+    if run.is_unconfirmed and run.status not in NEVER:
+        return True
     if stages_of(run)[-1:] != ["descent"]:
         return False
     error = stages.standard_error(run.majority_share, run.num_validation)

@@ -257,7 +257,14 @@ def _claims_section(found: Findings) -> Section | None:
         return None
     return Section(
         "What the original experiment concluded",
-        [Bullets([f"{claim.question} {claim.answer}" for claim in answers])],
+        [
+            Text(
+                "A notebook that trained VGG16 on cats and dogs for five epochs, once "
+                "each by rmsprop, adam and sgd, raised these questions. What the runs "
+                "of this study say:"
+            ),
+            Bullets([f"{claim.question} {claim.answer}" for claim in answers]),
+        ],
     )
 
 

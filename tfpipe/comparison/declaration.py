@@ -161,7 +161,8 @@ def write_declaration(runs_dir: Path, declared: dict[str, Any], reason: str) -> 
     Args:
         runs_dir: the folder of run folders.
         declared: what `declare` returned.
-        reason: why something changed, for people.
+        reason: why something changed, for people; where nothing did, why the last
+            change was made, if that isn't known yet.
     """
     study = read_declaration(runs_dir)
     earlier = [study, *study["changes"]] if study else []
@@ -178,12 +179,36 @@ def write_declaration(runs_dir: Path, declared: dict[str, Any], reason: str) -> 
         last = (study["changes"] or [study])[-1]
         different = differences(last["declared"], declared)
         if not different:
+            if not reason or last.get("reason") != "":
+                return
+            last |= {"reason": reason, "reason_time": entry["time"]}
+            files.write_json(runs_dir / FILE, study, sort_keys=False)
             return
         entry |= {"reason": reason, "different": different}
         study["changes"].append(entry)
     runs_dir.mkdir(parents=True, exist_ok=True)
     # Tables have configurations in the order in which they were asked for.
     files.write_json(runs_dir / FILE, study, sort_keys=False)
+
+
+def describe_change(runs_dir: Path, declared: dict[str, Any], reason: str) -> str:
+    """Say what `write_declaration` will note, "" for a new study or an equal one."""
+    study = read_declaration(runs_dir)
+    if study is None:
+        return ""
+    last = (study["changes"] or [study])[-1]
+    different = differences(last["declared"], declared)
+    if different:
+        why = "with its reason" if reason else "without a reason; --reason gives one"
+        return (
+            f"this is another study than {runs_dir / FILE} declares, in "
+            f"{', '.join(different)}: noted there as a change, {why}"
+        )
+    if not reason:
+        return ""
+    if last.get("reason") == "":
+        return f"the reason is noted in {runs_dir / FILE} with the last change"
+    return f"nothing is asked otherwise than in {runs_dir / FILE}: --reason isn't used"
 
 
 def _count_begun(runs_dir: Path, asked: Sequence[dict[str, Any]]) -> int:

@@ -14,7 +14,7 @@ from tfpipe.base import files, machine, sharing
 from tfpipe.base.sharing import Share
 from tfpipe.comparison import forecast
 from tfpipe.comparison.board import Board
-from tfpipe.comparison.study import find_finished
+from tfpipe.comparison.study import find_finished, why_unreadable
 from tfpipe.training import run_folder
 from tfpipe.training.config import RunConfig
 from tfpipe.training.naming import run_name
@@ -147,8 +147,12 @@ def _train_below_lines(command: list[str], board: Board) -> int:
                 text = say(text + part)
             return process.wait()
         except BaseException:
-            _stop([process])
-            text += process.stdout.read()
+            try:
+                process.terminate()
+                while part := _read(pipe, board):
+                    text = say(text + part)
+            except KeyboardInterrupt:
+                process.kill()
             raise
         finally:
             if text:
@@ -334,6 +338,9 @@ def describe_plan(
 
 
 def _to_train(run: RunConfig, paces: Sequence[forecast.Pace]) -> str:
+    reason = why_unreadable(run)
+    if reason:
+        return f"will be refused: {reason}"
     step = forecast.steps_done(run)
     state = f"goes on after step {step:,}" if step else "to train"
     seconds = forecast.expect_seconds(run, paces)

@@ -241,10 +241,10 @@ def read_folder(
             record = _whole(run_folder.read_run(folder))
             found.append((record.config, record))
         except (ValueError, KeyError, OSError) as error:
-            damaged.append(
-                f"left out {folder}, which is damaged: {_one_line(error)}; remove it "
-                "to train this run again"
-            )
+            words = f"left out {folder}, which is damaged: {_one_line(error)}"
+            if not isinstance(error, run_folder.UnreadableRunError):
+                words += "; remove it to train this run again"
+            damaged.append(words)
             tell(damaged[-1])
     waiting = [run for run in planned if not _holds_run(run_folder.run_folder(run))]
     found += [(run, None) for run in waiting]

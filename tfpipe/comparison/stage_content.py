@@ -70,7 +70,12 @@ def _rank_table(analysis: Analysis) -> Table | None:
             )
     if not cells:
         return None
-    note = " * on a probe, before any full evaluation." if is_probe else ""
+    note = (
+        " * on a probe, before any full evaluation: a small part of validation, in "
+        "which one class may have another share."
+        if is_probe
+        else ""
+    )
     return Table(
         columns,
         [[label, *row] for label, row in cells.items()],

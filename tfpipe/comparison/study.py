@@ -258,6 +258,15 @@ def find_finished(run: RunConfig) -> RunRecord | None:
     return record if record and record.is_finished(run.run.epochs) else None
 
 
+def why_unreadable(run: RunConfig) -> str:
+    """Return why a run's folder can't be gone on with, "" where nothing is wrong."""
+    try:
+        run_folder.find_run(run)
+    except run_folder.UnreadableRunError as error:
+        return str(error)
+    return ""
+
+
 def check_records(runs: Sequence[RunConfig]) -> None:
     """Refuse to start where a run can't be trained on its records.
 

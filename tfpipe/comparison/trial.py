@@ -40,7 +40,11 @@ def measure_paces(
             continue
         tried.append(work)
         model, size = run.model.model, run.data.image_size
-        say(f"none was trained like this yet: timing steps of {model} at {size} pixels")
+        beside = f", {num_workers} at a time" if num_workers > 1 else ""
+        say(
+            f"none was trained like this{beside} yet: timing steps of {model} at "
+            f"{size} pixels"
+        )
         try:
             paces.append(_time(run, num_workers))
         except ValueError as error:

@@ -74,7 +74,8 @@ class DataConfig(Group):
     cache: str = setting(
         "auto",
         "Keep decoded pictures in memory, shared by the runs of this machine; auto: if "
-        "they fit in half of it. (On disk: make_records --encoding=raw.)",
+        "they fit in an eighth of it; memory: in half. (On disk: make_records "
+        "--encoding=raw.)",
         choices=CACHES,
         identity=False,
     )

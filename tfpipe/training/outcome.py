@@ -37,7 +37,8 @@ def summarise(
         "final_val_loss": final["val_loss"],
         "train_seconds": final["train_seconds"],
     }
-    escape = _escape(evaluations, majority_share, num_examples)
+    threshold = stages.escape_threshold(majority_share, num_examples)
+    escape = stages.find_escape(evaluations, threshold)
     found["escaped"] = escape is not None
     if escape:
         found["escape_step"] = escape.upper
@@ -47,13 +48,6 @@ def summarise(
         if line:
             found[f"steps_to_{name}"] = line["step"]
     return {name: float(value) for name, value in found.items()}
-
-
-def _escape(
-    evaluations: list[dict[str, Any]], majority_share: float, num_examples: int
-) -> stages.Escape | None:
-    threshold = stages.escape_threshold(majority_share, num_examples)
-    return stages.find_escape(evaluations, threshold)
 
 
 def describe(
@@ -76,8 +70,8 @@ def describe(
     lines = []
     if evaluations:
         numbers = summarise(evaluations, majority_share, num_examples)
-        escape = _escape(evaluations, majority_share, num_examples)
-        start = f"left its start in steps {escape}" if escape else "not left its start"
+        threshold = stages.escape_threshold(majority_share, num_examples)
+        start = stages.describe_escape(evaluations, threshold)
         lines.append(
             f"val_accuracy {numbers['final_val_accuracy']:.4f} at the end, best "
             f"{numbers['best_val_accuracy']:.4f} (epoch {numbers['best_epoch']:g}); "

@@ -6,7 +6,7 @@ import math
 import shlex
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,14 @@ SHORT_SECONDS = 10 * 60
 EVALUATION_SHARE = 1 / 3
 
 
-def train_command(config: RunConfig) -> str:
-    """Return the command line that makes or continues a run."""
-    flags = settings.to_flags(config.replace(overwrite=False))
+def train_command(config: RunConfig, always: Collection[str] = ()) -> str:
+    """Return the command line that makes or continues a run.
+
+    Args:
+        config: the run.
+        always: settings that are named even where they are the defaults.
+    """
+    flags = settings.to_flags(config.replace(overwrite=False), always)
     return shlex.join(["python", "-m", "tfpipe.train", *flags])
 
 

@@ -93,6 +93,17 @@ def is_unconfirmed(evaluations: Sequence[Line], threshold: float) -> bool:
     return above[-1:] == [True] and above[-2:-1] != [True]
 
 
+def describe_escape(evaluations: Sequence[Line], threshold: float) -> str:
+    """Return when a run left its start, or perhaps did, in words."""
+    escape = find_escape(evaluations, threshold)
+    if escape:
+        return f"left its start in steps {escape}"
+    if is_unconfirmed(evaluations, threshold):
+        step = evaluations[-1]["step"]
+        return f"perhaps left its start by step {step}, its last evaluation"
+    return "not left its start"
+
+
 def target(share: float, majority_share: float) -> float:
     """Return the accuracy that is `share` of the way from the majority share to 1."""
     return majority_share + share * (1 - majority_share)
