@@ -184,6 +184,12 @@ def test_what_left_its_start_and_diverged_is_not_recommended(write_replicates):
     assert (found.command, found.beside) == ("", ())
 
 
+def test_the_escape_of_a_run_that_diverged_recommends_no_other(write_replicates):
+    late = study(write_replicates, sgd=[[0.5, 0.7]])
+    lost = write_replicates([0.6, 0.7], optimizer="adam", status="diverged")
+    assert "none of these settings" in ask([*late, *lost]).headline
+
+
 def test_one_configuration_is_compared_with_nothing(write_replicates):
     found = ask(study(write_replicates, adam=[[0.6, 0.7], [0.6, 0.8]]))
     assert found.beside == ("It is the only configuration: nothing is compared.",)

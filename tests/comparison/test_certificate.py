@@ -72,11 +72,6 @@ def test_equal_conditions_have_no_brand(notebook_runs):
             "machine (A CPU with 2 cores: rmsprop 1e-4; "
             "A CPU with 2 cores (avx2, fma): ",
         ),
-        (
-            {"facts": {"machine": {**MACHINE, "threads": 1}}},
-            "machine (A CPU with 2 cores: rmsprop 1e-4; "
-            "A CPU with 2 cores and 1 thread: ",
-        ),
         ({"facts": {"versions": {"keras": "3.16.0"}}}, "keras (3.15.1: "),
         ({"facts": {"versions": {}}}, "keras (3.15.1: rmsprop 1e-4; not recorded: "),
         (
@@ -98,6 +93,27 @@ def test_what_must_match_and_does_not_is_named(write_run, change, message):
     lines = brands([write(), write(optimizer="adam", **change)])
     assert [line for line in lines if message in line]
     assert all(line.startswith("Not comparable: runs differ in ") for line in lines)
+
+
+def test_threads_are_compared_where_they_were_recorded(write_run):
+    def write(optimizer, threads, **facts):
+        machine = {**MACHINE, "threads": threads}
+        return write_run(
+            [0.6], optimizer=optimizer, facts={"machine": machine, **facts}
+        )
+
+    old = write_run([0.6])
+    assert brands([old, write("adam", 64), write("sgd", 64)]) == []
+    assert brands([old, write("lion", 2), write("nadam", 1)]) == [
+        "Not comparable: runs differ in threads (2: lion 1e-4; 1: nadam 1e-4)"
+    ]
+    went_on = {"sessions": [{"machine": {**MACHINE, "threads": 1}, "versions": {}}]}
+    [line] = [
+        line
+        for line in brands([write("ftrl", 2), write("lamb", 2, **went_on)])
+        if "threads" in line
+    ]
+    assert "threads (2: ftrl 1e-4; 2, then 1: lamb 1e-4)" in line
 
 
 def test_own_code_that_was_edited_is_branded(write_run):

@@ -52,6 +52,7 @@ def test_the_notebooks_own_runs(notebook_runs):
         ([0.4899] * 5, 1.0, "done", "It collapses: "),
         ([0.5], 0.6, "diverged", "Neither: it diverges: "),
         ([], 0.6, "diverged", "Neither: it diverges: "),
+        ([0.6, 0.7], 0.6, "diverged", "Neither: it diverges: "),
     ],
 )
 def test_what_a_larger_rate_does(write_run, curve, share, status, verdict):
@@ -240,12 +241,13 @@ def test_rates_that_only_tuning_tried_were_tried_too(write_run):
     )
 
 
-def test_where_steps_are_cut_more_of_them_would_tell(write_run):
+@pytest.mark.parametrize(("steps", "more"), [(586, " and --max_steps"), (99999, "")])
+def test_what_would_tell_of_later_is_a_larger_budget(write_run, steps, more):
     runs = [
-        write_run([0.6], optimizer=optimizer, max_steps=586)
+        write_run([0.6], optimizer=optimizer, max_steps=steps)
         for optimizer in ("adam", "sgd")
     ]
-    assert answer(runs, "epoch 5").endswith("A larger --max_steps would tell.")
+    assert answer(runs, "epoch 5").endswith(f"A larger --epochs{more} would tell.")
 
 
 def test_what_differs_in_more_than_its_rate_is_no_question_of_rates(write_run):

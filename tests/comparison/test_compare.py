@@ -184,7 +184,10 @@ def test_a_damaged_run_is_refused_and_the_others_are_trained(write_run, damage):
     runs_dir = Path(runs[0].run.runs_dir)
     damaged = run_folder.run_folder(runs[0])
     (damaged / "config.json").write_text(damage)
-    (run_folder.run_folder(runs[1]) / "status.json").write_text("{}")
+    other = run_folder.run_folder(runs[1])
+    facts = json.loads((other / "config.json").read_text())
+    del facts["steps_per_epoch"]
+    (other / "config.json").write_text(json.dumps(facts))
     flags = ["--optimizers=rmsprop,lion,adamw", f"--runs_dir={runs_dir}"]
     trainer = runs_dir.parent / "trainer.py"
     trainer.write_text(REFUSING)
@@ -193,7 +196,7 @@ def test_a_damaged_run_is_refused_and_the_others_are_trained(write_run, damage):
     )
     assert (code, errors) == (3, "")
     assert (runs_dir.parent / "adamw").read_text() == "trained"
-    assert f"left out {damaged}, which is damaged: " in output
+    assert f"left out {damaged}, which can't be read: " in output
 
 
 REFUSING = """

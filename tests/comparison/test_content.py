@@ -361,6 +361,15 @@ def test_a_configuration_that_was_not_declared_is_no_answer(write_replicates):
     assert [row[:2] for row in table.rows] == [["lion 1e-4", "0"]]
 
 
+def test_when_a_reason_came_later_is_said(write_run):
+    runs = [write_run([0.6, 0.7], optimizer=name) for name in ("adam", "sgd")]
+    change = {**study_of(runs[1:], 2), "reason": "seen", "reason_time": "later"}
+    change["different"] = ["configurations"]
+    document = build(runs, study_of(runs, 0, [change]))
+    [line] = section(document, "What was declared").parts[-1].lines
+    assert line.endswith("; reason, given later: seen")
+
+
 def test_what_a_change_dropped_is_named(write_run):
     runs = [write_run([0.6, 0.7], optimizer=name) for name in ("adam", "sgd", "lion")]
     change = {**study_of(runs[1:], 3), "reason": "lion is better"}

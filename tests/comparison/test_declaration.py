@@ -67,9 +67,12 @@ def test_a_change_is_told_before_it_is_made(tmp_path):
     assert told(reason="why") == (
         f"nothing is asked otherwise than in {path}: --reason isn't used"
     )
-    asked = f"this is another study than {path} declares, in epochs: noted there as a "
-    assert told(epochs=9) == f"{asked}change, without a reason; --reason gives one"
-    assert told(epochs=9, reason="why") == f"{asked}change, with its reason"
+    asked = (
+        f"this is another study than {path} declares, in epochs: to be noted there as "
+        "a change, "
+    )
+    assert told(epochs=9) == f"{asked}without a reason; --reason gives one"
+    assert told(epochs=9, reason="why") == f"{asked}with its reason"
 
 
 def test_a_reason_that_was_forgotten_can_be_given_once(tmp_path):

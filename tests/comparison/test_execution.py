@@ -526,6 +526,56 @@ print(execution.train_runs(runs, lambda run: wait, {workers!r}))
     assert "2 of 2 runs ended" in shown
 
 
+def test_forced_colours_make_no_terminal_of_a_pipe(tmp_path, monkeypatch):
+    code = f"""
+import sys
+from tfpipe.comparison import execution
+from tfpipe.training.config import RunConfig
+runs = [RunConfig.of(runs_dir={str(tmp_path / "runs")!r}, train_examples=10)]
+execution.train_runs(runs, lambda run: [sys.executable, "-c", "print('here')"])
+"""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "run 1 of 1: rmsprop-lr0.0001-train_examples10-s0\nhere\n"
+
+
+# Twice interrupted it still trains, and what it began holds its output.
+STUBBORN = """
+import os, signal, subprocess, sys, time
+def again(*_):
+    print("saves", flush=True)
+    os.kill(os.getppid(), signal.SIGINT)
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)"])
+signal.signal(signal.SIGTERM, again)
+os.kill(os.getppid(), signal.SIGINT)
+for _ in range(600):
+    time.sleep(0.1)
+"""
+
+
+def test_a_run_below_the_table_that_will_not_stop_is_killed(tmp_path):
+    runs_dir, trainer = str(tmp_path / "runs"), tmp_path / "trainer.py"
+    trainer.write_text(STUBBORN)
+    code = f"""
+import sys
+from tfpipe.comparison import execution
+from tfpipe.training.config import RunConfig
+runs = [RunConfig.of(runs_dir={runs_dir!r}, train_examples=10)]
+try:
+    execution.train_runs(runs, lambda run: [sys.executable, {str(trainer)!r}])
+except KeyboardInterrupt:
+    print("stopped", flush=True)
+    import os
+    os._exit(0)
+"""
+    began = time.monotonic()
+    shown, exit_code = in_a_terminal(code)
+    assert (exit_code, "stopped" in shown) == (0, True), shown
+    assert time.monotonic() - began < 25
+
+
 STOPPED = """
 import os, signal, sys, time
 def save(*_):

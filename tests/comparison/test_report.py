@@ -30,7 +30,7 @@ def test_a_folder_of_runs_becomes_a_report(notebook_runs, tmp_path):
     assert (code, errors) == (0, "")
     page = runs_dir / "report" / "report.html"
     assert f"written:\n  {page}\n" in output
-    line = f"left out {damaged}, which is damaged: "
+    line = f"left out {damaged}, which can't be read: "
     assert line in output
     assert line in page.read_text()
     assert "| rmsprop 1e-4" in output

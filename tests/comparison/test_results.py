@@ -91,6 +91,21 @@ def test_series_leave_out_what_is_not_finite(write_run):
     assert result.series("train_eval_loss") == ([], [])
 
 
+@pytest.mark.parametrize(
+    ("curve", "status", "unconfirmed"),
+    [
+        ([0.5, 0.7], "done", True),
+        ([0.5, 0.7], "stopped_early", False),
+        ([0.6, 0.7, 0.5, 0.7], "done", False),  # it left before
+    ],
+)
+def test_perhaps_is_said_where_one_more_evaluation_would_tell(
+    write_run, curve, status, unconfirmed
+):
+    [run] = results.read_results([write_run(curve, status=status)])
+    assert run.is_unconfirmed == unconfirmed
+
+
 def test_no_name_is_a_formula_to_a_spreadsheet(write_run):
     text = results.to_csv(results.read_results([write_run([0.6], run_name="=1+1")]))
     names = {row["run"] for row in csv.DictReader(io.StringIO(text))}
@@ -187,6 +202,9 @@ def see(name, value):
     return damage
 
 
+STATUS = '{"status": "done", "reason": "", "epoch": %s, "step": 1172}'
+
+
 def replace(name, text):
     return lambda folder: (folder / name).write_text(text)
 
@@ -208,8 +226,14 @@ def replace(name, text):
         (say("validation_class_counts", [0, 0]), "validation_class_counts is [0, 0]"),
         (see("val_accuracy", "high"), 'it says that val_accuracy is "high"'),
         (see("val_accuracy", None), "it says that val_accuracy is null"),
-        (see("step", None), "it says that step is null"),
-        (see("kind", 7), "metrics.jsonl ends before epoch 1"),
+        (see("step", None), "got null for step"),
+        (see("kind", 7), "got 7 for kind"),
+        (see("epoch", None), "got null for epoch"),
+        (see("train_seconds", [1]), "got [1] for train_seconds"),
+        (say("steps_per_epoch", None), "got null for steps_per_epoch"),
+        (say("own_code_sha256", []), "got [] for an object"),
+        (replace("status.json", STATUS % '"2"'), 'got "2" for epoch'),
+        (replace("status.json", STATUS % "2"), "metrics.jsonl ends before epoch 2"),
         (break_config, "config.json must be the JSON"),
         (lose_status, "status.json must be the JSON"),
         (lose_counts, "nothing of validation_class_counts"),
@@ -225,7 +249,7 @@ def test_a_damaged_folder_is_named_and_left_out(write_run, damage, word):
     found = results.read_folder(folder.parent, tell=lines.append)
     assert [result.name for result in found] == [naming.run_name(whole)]
     [line] = lines
-    assert line.startswith(f"left out {folder}, which is damaged: ")
+    assert line.startswith(f"left out {folder}, which can't be read: ")
     assert word in line
 
 

@@ -80,8 +80,12 @@ class Analysis:
     @property
     def budget_unit(self) -> str:
         """What more of is a larger budget: "epochs", or "steps" where they are cut."""
-        runs = [run for c in self.configurations for run in c.runs]
-        return "steps" if any(run.settings["max_steps"] for run in runs) else "epochs"
+        runs = [run for c in self.configurations for run in c.ended]
+        is_cut = any(
+            run.budget_steps < run.settings["epochs"] * run.facts["steps_per_epoch"]
+            for run in runs
+        )
+        return "steps" if is_cut else "epochs"
 
     @property
     def is_declared(self) -> bool:

@@ -9,8 +9,9 @@ from tfpipe.comparison import statistics as study_statistics
 from tfpipe.comparison.analysis import Analysis, Comparison
 from tfpipe.comparison.cells import LEAST_FOR_INTERVAL, format_range
 from tfpipe.comparison.certificate import Check
-from tfpipe.comparison.configurations import NEVER, Configuration, group_by_rates
+from tfpipe.comparison.configurations import Configuration, group_by_rates
 from tfpipe.comparison.labels import format_number, label_settings
+from tfpipe.comparison.results import NEVER
 from tfpipe.comparison.score import score_runs
 from tfpipe.training import promise, stages
 from tfpipe.training.config import RunConfig
@@ -58,8 +59,10 @@ def find_answer(
         )
     best = ranked[0]
     doubts = (*_doubts(analysis), *_brands(checks))
-    has_learned = score_runs(best.ended).has_learned
-    if not has_learned or not any(c.escaped.num for c in ranked):
+    is_known = any(
+        run.escape and run.status != "diverged" for c in ranked for run in c.ended
+    )
+    if not is_known or not score_runs(best.ended).has_learned:
         if not any(c.num_unconfirmed for c in ranked):
             more = analysis.budget_unit
             doubts = (f"More {more}, or other learning rates.", *doubts)
@@ -235,10 +238,11 @@ def _describe_rates(name: str, points: Sequence[Configuration]) -> str:
     rates = ", ".join(format_number(c.learning_rate) for c in points)
     if len(points) == 1:
         return f"{name}: one rate tried ({rates})."
-    if not any(c.escaped.num or c.num_unconfirmed for c in points):
+    if not any(score_runs(c.ended).has_learned for c in points):
+        more = " without diverging" if any(c.escaped.num for c in points) else ""
         return (
             f"{name}: at none of {len(points)} rates ({rates}) did a run leave its "
-            "start."
+            f"start{more}."
         )
     return _rate_range(name, points)
 

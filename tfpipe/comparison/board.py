@@ -120,7 +120,8 @@ class Board:
         # Drawn by `refresh` alone: no thread stands beside the start of a process.
         self._live = (
             rich.live.Live(console=console, auto_refresh=False)
-            if console.is_terminal
+            # Colours that are forced make no terminal of a pipe.
+            if console.is_terminal and console.file.isatty()
             else None
         )
 

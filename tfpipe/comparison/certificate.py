@@ -122,6 +122,8 @@ def certify(
         _check("back end", begun, lambda r: r.facts.get("backend", "tensorflow")),
         _check("device", begun, lambda r: _sessions(r, lambda s: s.get("device"))),
         _check("machine", begun, lambda r: _sessions(r, describe_machine)),
+        # Older runs didn't record them: of these nothing is known.
+        _check("threads", [r for r in begun if all(_threads(r))], _threads_of),
         *_own_code(begun),
         *(
             _check(name, begun, functools.partial(_version, name))
@@ -224,7 +226,7 @@ def _orders(
 
 
 def _own_code(begun: Sequence[RunResult]) -> list[Check]:
-    """Return a check a model or optimizer of one's own: runs had one text of it."""
+    """Return, for each model or optimizer of one's own, the check of its text."""
 
     def digest(name: str, run: RunResult) -> str:
         return str(run.facts.get("own_code_sha256", {}).get(name, ""))[:12]
@@ -271,6 +273,15 @@ def _sessions(result: RunResult, value_of: Callable[[dict[str, Any]], Any]) -> s
     return ", then ".join(
         dict.fromkeys(str(value_of(session) or UNKNOWN) for session in sessions)
     )
+
+
+def _threads(result: RunResult) -> list[int | None]:
+    sessions = [result.facts, *result.facts.get("sessions", [])]
+    return [session["machine"].get("threads") for session in sessions]
+
+
+def _threads_of(result: RunResult) -> str:
+    return ", then ".join(dict.fromkeys(map(str, _threads(result))))
 
 
 def _setting(name: str, result: RunResult) -> str:

@@ -115,9 +115,11 @@
 
     zoom(box) {
       if (box) {
-        const [x0, x1, y0, y1] = box, [w0, w1, v0, v1] = this.whole();
-        const shown = Math.min((x1 - x0) / (w1 - w0), (y1 - y0) / (v1 - v0));
-        if (shown < LEAST_SHOWN) return;
+        const [w0, w1, v0, v1] = this.whole();
+        const wide = (a, b, least) => b - a >= least ? [a, b]
+          : [(a + b - least) / 2, (a + b + least) / 2];
+        box = [...wide(box[0], box[1], LEAST_SHOWN * (w1 - w0)),
+          ...wide(box[2], box[3], LEAST_SHOWN * (v1 - v0))];
       }
       const focused = document.activeElement === this.reset;
       this.zoomed = box;

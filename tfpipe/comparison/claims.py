@@ -102,7 +102,7 @@ def _larger_rate(largest: Configuration) -> Claim:
     # What goes up and down falls about every other time.
     elif sum(falls) >= max(2, len(falls) / 4):
         verdict = "It oscillates"
-    elif num == of:
+    elif num == of and not diverged:
         verdict = "Neither: it learns"
     else:
         verdict = "Mixed"
@@ -184,11 +184,11 @@ def _order_later(analysis: Analysis) -> Claim:
     epochs = min((run.final["epoch"] for run in whole if run.evaluations), default=0)
     if epochs <= EPOCHS:
         seen = f"{epochs:.3g} epoch{'s' * (epochs != 1)}"
-        flag = "max_steps" if analysis.budget_unit == "steps" else "epochs"
+        cut = " and --max_steps" if analysis.budget_unit == "steps" else ""
         return Claim(
             question,
-            f"These runs cannot tell: the shortest has {seen}. A larger --{flag} would "
-            "tell.",
+            f"These runs cannot tell: the shortest has {seen}. A larger --epochs{cut} "
+            "would tell.",
         )
     early = progression.standings_at(analysis, EPOCHS)
     late = progression.standings_at(analysis, epochs)

@@ -13,14 +13,12 @@ from typing import Any
 from tfpipe.comparison import statistics
 from tfpipe.comparison.chosen import is_same
 from tfpipe.comparison.labels import replicate_labels
-from tfpipe.comparison.results import RunResult
+from tfpipe.comparison.results import NEVER, RunResult
 from tfpipe.comparison.statistics import Survival
 from tfpipe.training import stages
 from tfpipe.training.stages import Thresholds
 
 ENDED = ("done", "stopped_early", "diverged")
-NEVER = ("diverged", "stopped_early")
-"""What such a run had not reached it never will."""
 TEST = "test_accuracy"
 IMPROVING_SHARE = 0.75
 """A best epoch behind this share of the budget, in a descent, says: train longer."""
@@ -241,7 +239,7 @@ def is_improving(run: RunResult) -> bool:
     The best of a run that only wavers may lie there, too: that is no improvement. One
     that came above its start at the last evaluation has improved there.
     """
-    if run.is_unconfirmed and run.status not in NEVER:
+    if run.is_unconfirmed:
         return True
     if stages_of(run)[-1:] != ["descent"]:
         return False
@@ -263,9 +261,7 @@ def describe_runs(label: str, runs: Sequence[RunResult]) -> Configuration:
         runs=tuple(runs),
         ended=ended,
         escaped=_rate(sum(escaped), len(ended)),
-        num_unconfirmed=sum(
-            run.is_unconfirmed and run.status not in NEVER for run in ended
-        ),
+        num_unconfirmed=sum(run.is_unconfirmed for run in ended),
         num_diverged=sum(run.status == "diverged" for run in ended),
         escape=statistics.kaplan_meier([time for time, _ in events], escaped),
         targets=tuple(_target(ended, share) for share in stages.TARGETS),

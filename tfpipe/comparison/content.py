@@ -259,9 +259,9 @@ def _claims_section(found: Findings) -> Section | None:
         "What the original experiment concluded",
         [
             Text(
-                "A notebook that trained VGG16 on cats and dogs for five epochs, once "
-                "each by rmsprop, adam and sgd, raised these questions. What the runs "
-                "of this study say:"
+                "A notebook that trained VGG16 on cats and dogs for five epochs, by "
+                "rmsprop, sgd and adam at two rates, once each, raised these "
+                "questions. What the runs of this study say:"
             ),
             Bullets([f"{claim.question} {claim.answer}" for claim in answers]),
         ],
@@ -305,13 +305,18 @@ def _declared_section(study: dict[str, Any] | None) -> Section:
                 [
                     f"{change['time']}, with "
                     f"{progression.count_runs(change['runs_begun_before'])} begun: "
-                    f"{'; '.join(_changes(before['declared'], change))}; reason: "
-                    f"{change['reason'] or 'none given'}"
+                    f"{'; '.join(_changes(before['declared'], change))}; reason"
+                    f"{_when(change)}: {change['reason'] or 'none given'}"
                     for before, change in itertools.pairwise([study, *study["changes"]])
                 ]
             ),
         ]
     return Section("What was declared", parts)
+
+
+def _when(change: dict[str, Any]) -> str:
+    """Return when the reason of a change was given, "" where it was with the change."""
+    return f", given {change['reason_time']}" if "reason_time" in change else ""
 
 
 def _changes(before: dict[str, Any], change: dict[str, Any]) -> list[str]:

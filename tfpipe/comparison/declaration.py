@@ -192,7 +192,7 @@ def write_declaration(runs_dir: Path, declared: dict[str, Any], reason: str) -> 
 
 
 def describe_change(runs_dir: Path, declared: dict[str, Any], reason: str) -> str:
-    """Say what `write_declaration` will note, "" for a new study or an equal one."""
+    """Say what `write_declaration` notes, "" for a new study or an equal one."""
     study = read_declaration(runs_dir)
     if study is None:
         return ""
@@ -202,12 +202,12 @@ def describe_change(runs_dir: Path, declared: dict[str, Any], reason: str) -> st
         why = "with its reason" if reason else "without a reason; --reason gives one"
         return (
             f"this is another study than {runs_dir / FILE} declares, in "
-            f"{', '.join(different)}: noted there as a change, {why}"
+            f"{', '.join(different)}: to be noted there as a change, {why}"
         )
     if not reason:
         return ""
     if last.get("reason") == "":
-        return f"the reason is noted in {runs_dir / FILE} with the last change"
+        return f"the reason is for the last change in {runs_dir / FILE}"
     return f"nothing is asked otherwise than in {runs_dir / FILE}: --reason isn't used"
 
 

@@ -133,8 +133,7 @@ def _train_below_lines(command: list[str], board: Board) -> int:
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
         start_new_session=True,  # as in `_train`
     ) as process:
-        assert process.stdout
-        pipe, text = process.stdout.fileno(), b""
+        text = b""
 
         def say(part: bytes, end: bytes = b"") -> bytes:
             *lines, rest = (part + end).split(b"\n")
@@ -143,13 +142,13 @@ def _train_below_lines(command: list[str], board: Board) -> int:
             return rest
 
         try:
-            while part := _read(pipe, board):
+            while part := _read(process, board):
                 text = say(text + part)
             return process.wait()
         except BaseException:
             try:
                 process.terminate()
-                while part := _read(pipe, board):
+                while part := _read(process, board):
                     text = say(text + part)
             except KeyboardInterrupt:
                 process.kill()
@@ -159,10 +158,17 @@ def _train_below_lines(command: list[str], board: Board) -> int:
                 say(text, b"\n")
 
 
-def _read(pipe: int, board: Board) -> bytes:
-    """Return what a process wrote, b"" at its end; meanwhile the table is drawn."""
+def _read(process: subprocess.Popen[bytes], board: Board) -> bytes:
+    """Return what a process wrote, b"" at its end; meanwhile the table is drawn.
+
+    Its end is its own: what it left behind may hold its pipe for longer.
+    """
+    assert process.stdout
+    pipe = process.stdout.fileno()
     while not select.select([pipe], [], [], TICK_SECONDS)[0]:
         board.refresh()
+        if process.poll() is not None:
+            return b""
     board.refresh()
     return os.read(pipe, 1 << 16)
 

@@ -63,7 +63,7 @@ def _measure(folder: Path, num_workers: int) -> Pace | None:
     # In older formats a line's seconds are those of its epoch.
     is_of_today = facts["format_version"] == run_folder.FORMAT_VERSION
     is_alike = results.num_workers(facts) == num_workers
-    if not (lines and is_of_today and is_alike):
+    if not (lines and is_of_today and is_alike and "wall_seconds" in lines[-1]):
         return None
     return Pace(
         config=record.config,

@@ -21,6 +21,8 @@ QUANTITIES = ("val_accuracy", "val_loss", "accuracy", "loss")
 METRICS = (*QUANTITIES, "test_accuracy", "test_loss", "learning_rate")
 RUN_COLUMNS = ("run", "label", "optimizer", "learning_rate", "seed", "status")
 CSV_COLUMNS = (*RUN_COLUMNS, "epoch", "step", "metric", "value")
+NEVER = ("diverged", "stopped_early")
+"""What such a run had not reached it never will."""
 CLOCKS = ("train_seconds", "eval_seconds", "wall_seconds")
 # Without these a run can't stand in a report.
 NEEDED = {
@@ -120,8 +122,15 @@ class RunResult:
 
     @property
     def is_unconfirmed(self) -> bool:
-        """Whether only the last evaluation says that the run left its start."""
-        return stages.is_unconfirmed(self.evaluations, self.threshold)
+        """Whether only the last evaluation says that the run left its start.
+
+        Not where no further one would have followed to tell.
+        """
+        return (
+            self.status not in NEVER
+            and self.escape is None
+            and stages.is_unconfirmed(self.evaluations, self.threshold)
+        )
 
     @property
     def final(self) -> dict[str, Any]:
@@ -240,8 +249,8 @@ def read_folder(
         try:
             record = _whole(run_folder.read_run(folder))
             found.append((record.config, record))
-        except (ValueError, KeyError, OSError) as error:
-            words = f"left out {folder}, which is damaged: {_one_line(error)}"
+        except (ValueError, LookupError, TypeError, AttributeError, OSError) as error:
+            words = f"left out {folder}, which can't be read: {_one_line(error)}"
             if not isinstance(error, run_folder.UnreadableRunError):
                 words += "; remove it to train this run again"
             damaged.append(words)
@@ -363,7 +372,7 @@ def describe_machine(session: dict[str, Any]) -> str:
     """Return "A CPU with 8 cores (avx2, fma)": all of it, whoever shared it.
 
     The instructions belong to it: by them the same settings train to other digits on
-    CPUs of one name. So do TensorFlow's threads, named where they aren't one a core.
+    CPUs of one name.
 
     Args:
         session: config.json's facts, or one of its `sessions`.
@@ -374,9 +383,6 @@ def describe_machine(session: dict[str, Any]) -> str:
     cores = machine.get("all_cores", shares)
     flags = ", ".join(machine.get("cpu_flags", ()))
     words = f"{machine['cpu']} with {cores} core{'s' * (cores != 1)}"
-    threads = machine.get("threads", cores)
-    if threads != cores:
-        words += f" and {threads} thread{'s' * (threads != 1)}"
     return f"{words} ({flags})" if flags else words
 
 

@@ -67,7 +67,7 @@ class RunRecord:
     def is_finished(self, epochs: int) -> bool:
         """Tell whether nothing is left to train for a budget of `epochs`."""
         status = self.status["status"]
-        if status == "done" and not self.status["cut_by_max_steps"]:
+        if status == "done" and not self.status.get("cut_by_max_steps"):
             return bool(self.status["epoch"] >= epochs)
         return status in FINISHED
 
@@ -115,11 +115,17 @@ def _read(folder: Path) -> RunRecord:
             f"format version of {folder} must be at most {FORMAT_VERSION}, got "
             f"{facts['format_version']}; install a newer tfpipe"
         )
-    for name in ("status", "reason", "epoch", "step"):
-        status[name]
+    _check_types(status, {"status": str, "reason": str, "epoch": int, "step": int})
+    _check_types(facts, {"dataset_fingerprint": str, "steps_per_epoch": int})
+    _check_types(facts.get("own_code_sha256", {}), {})
     if status["status"] == "running" and not files.FolderLock.is_held(folder):
         status |= {"status": "interrupted", "reason": "its process ended"}
-    lines = _today(files.read_json_lines(folder / METRICS), facts["format_version"])
+    lines = files.read_json_lines(folder / METRICS)
+    for line in lines:
+        seconds = [name for name in line if name.endswith("_seconds")]
+        numbers = dict.fromkeys(("epoch", "step", *seconds), (int, float))
+        _check_types(line, {"kind": str, **numbers})
+    lines = _today(lines, facts["format_version"])
     return RunRecord(
         folder=folder,
         config=run_config.from_json(facts["config"]),
@@ -128,6 +134,20 @@ def _read(folder: Path) -> RunRecord:
         evaluations=[line for line in lines if line["kind"] == "full"],
         probes=[line for line in lines if line["kind"] == "probe"],
     )
+
+
+def _check_types(values: Any, kinds: dict[str, Any]) -> None:
+    """Refuse what isn't an object with these values, of these types.
+
+    Raises:
+        KeyError: for one that is missing.
+        TypeError: for one of another type.
+    """
+    if not isinstance(values, dict):
+        raise TypeError(f"{json.dumps(values)} for an object")
+    for name, kind in kinds.items():
+        if not isinstance(values[name], kind):
+            raise TypeError(f"{json.dumps(values[name])} for {name}")
 
 
 def _today(lines: list[dict[str, Any]], version: int) -> list[dict[str, Any]]:
@@ -261,7 +281,8 @@ def describe_finished(record: RunRecord) -> str:
     line = f"{record.folder}: already {status.replace('_', ' ')} at epoch {epoch}"
     rule = record.config.optimizer
     is_fixed = schedules.depends_on_length(rule.schedule, rule.schedule_args)
-    if status == "done" and not record.status["cut_by_max_steps"] and not is_fixed:
+    is_cut = record.status.get("cut_by_max_steps")
+    if status == "done" and not is_cut and not is_fixed:
         return f"{line}; a larger --epochs goes on, --overwrite starts again"
     return f"{line}; --overwrite starts again"
 
