@@ -69,12 +69,13 @@ def test_the_parts_of_a_run_add_up_to_its_wall(config):
     record = train(config, say=quiet)
     took = time.monotonic() - began
     at_end = record.status["seconds"]["wall_seconds"]
-    assert at_end == pytest.approx(took, rel=0.02, abs=0.05)
+    # On a machine that does other work, too, a moment passes between two looks.
+    assert at_end == pytest.approx(took, rel=0.05, abs=0.3)
     last = record.evaluations[-1]
     parts = {name: value for name, value in last.items() if name.endswith("_seconds")}
     wall = parts.pop("wall_seconds")
     assert sum(parts.values()) == pytest.approx(wall, abs=0.01)
-    assert parts["other_seconds"] < 0.02 * wall
+    assert parts["other_seconds"] < 0.05 * wall + 0.1
     assert all(parts[f"{name}_seconds"] > 0 for name in ("train", "first_step", "eval"))
     for before, after in zip(record.evaluations, record.evaluations[1:], strict=False):
         assert before["train_seconds"] < after["train_seconds"]
