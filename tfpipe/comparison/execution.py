@@ -95,7 +95,7 @@ def _train_in_turn(
                 continue
             board.say(header)
             board.begin(run)
-            train = _train_below_lines if board.is_live else _train
+            train = _train_above_table if board.is_live else _train
             codes.append(train(command(run), board))
             board.end(run, _meaning(codes[-1]))
             if codes[-1] != EXIT_DONE:
@@ -124,7 +124,7 @@ def _train(command: list[str], _board: Board) -> int:
         raise
 
 
-def _train_below_lines(command: list[str], board: Board) -> int:
+def _train_above_table(command: list[str], board: Board) -> int:
     """Train a run whose lines go above the table."""
     with subprocess.Popen(
         command,
