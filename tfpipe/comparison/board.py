@@ -114,7 +114,7 @@ class Board:
         self._states = {run_name(run): ENDED for run in runs}
         self._states |= {run_name(run): WAITING for run in left}
         self._watches: dict[str, Watch] = {}
-        self._paces = forecast.measure_paces(runs, num_workers)
+        self.paces = forecast.measure_paces(runs, num_workers)
         self._drawn = time.monotonic()
         console = rich.console.Console()
         # Drawn by `refresh` alone: no thread stands beside the start of a process.
@@ -150,7 +150,7 @@ class Board:
         """Note what became of a run."""
         del self._watches[run_name(run)]
         self._states[run_name(run)] = state
-        self._paces = forecast.measure_paces(self.runs, self.num_workers)
+        self.paces = forecast.measure_paces(self.runs, self.num_workers)
 
     def say(self, line: str) -> None:
         """Print a line, above the table where there is one."""
@@ -231,7 +231,7 @@ class Board:
     def _pace(self, run: RunConfig) -> Pace | None:
         """Return a run's pace: from whole epochs if there are any, else from steps."""
         live = [watch.pace for watch in self._watches.values()]
-        return forecast.expect_pace(run, self._paces) or forecast.expect_pace(
+        return forecast.expect_pace(run, self.paces) or forecast.expect_pace(
             run, [pace for pace in live if pace]
         )
 

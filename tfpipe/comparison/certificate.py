@@ -123,7 +123,7 @@ def certify(
         _check("device", begun, lambda r: _sessions(r, lambda s: s.get("device"))),
         _check("machine", begun, lambda r: _sessions(r, describe_machine)),
         # Older runs didn't record them: of these nothing is known.
-        _check("threads", [r for r in begun if all(_threads(r))], _threads_of),
+        _check("threads", [r for r in begun if UNKNOWN not in _threads(r)], _threads),
         *_own_code(begun),
         *(
             _check(name, begun, functools.partial(_version, name))
@@ -275,13 +275,8 @@ def _sessions(result: RunResult, value_of: Callable[[dict[str, Any]], Any]) -> s
     )
 
 
-def _threads(result: RunResult) -> list[int | None]:
-    sessions = [result.facts, *result.facts.get("sessions", [])]
-    return [session["machine"].get("threads") for session in sessions]
-
-
-def _threads_of(result: RunResult) -> str:
-    return ", then ".join(dict.fromkeys(map(str, _threads(result))))
+def _threads(result: RunResult) -> str:
+    return _sessions(result, lambda session: session["machine"].get("threads"))
 
 
 def _setting(name: str, result: RunResult) -> str:

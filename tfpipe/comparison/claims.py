@@ -86,7 +86,7 @@ def _larger(points: Sequence[Configuration]) -> Configuration:
 def _larger_rate(largest: Configuration) -> Claim:
     labels = [label for row in largest.stages for label in row]
     collapsed = labels.count("collapsed")
-    diverged = sum(run.status == "diverged" for run in largest.ended)
+    diverged = largest.num_diverged
     falls = [
         before["val_accuracy"] - after["val_accuracy"]
         > 2 * 2**0.5 * stages.standard_error(run.majority_share, run.num_validation)
@@ -111,12 +111,9 @@ def _larger_rate(largest: Configuration) -> Claim:
         f"{verdict}: one class was answered in {collapsed} of {len(labels)} "
         f"evaluation{'s' * (len(labels) != 1)}, accuracy fell from one to the next "
         f"by more than 2 standard errors of such a difference {sum(falls)} of "
-        f"{len(falls)} times, and {_left(largest)}{_lost(diverged)}.",
+        f"{len(falls)} times, and {_left(largest)}"
+        f"{f', {diverged} diverged' if diverged else ''}.",
     )
-
-
-def _lost(diverged: int) -> str:
-    return f", {diverged} diverged" if diverged else ""
 
 
 def _left(configuration: Configuration) -> str:

@@ -335,6 +335,8 @@ def _watched(run: RunResult, clock: str, longest: int) -> float:
     One that took as many updates as any is not watched less for taking them faster:
     its seconds would leave the slow ones that succeed, and a median too early.
     """
-    if not run.evaluations or run.status in NEVER:
-        return math.inf if run.status in NEVER else 0.0
+    if run.status in NEVER:
+        return math.inf
+    if not run.evaluations:
+        return 0.0
     return math.inf if run.final["step"] == longest else float(run.final[clock])

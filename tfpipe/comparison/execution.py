@@ -102,8 +102,8 @@ def _train_in_turn(
                 board.say(f"{header}: {_meaning(codes[-1])}; going on")
             waiting.remove(run)
             if waiting and not board.is_live:
-                paces = forecast.measure_paces(runs, num_workers)
-                board.say(forecast.describe_left(waiting, num_workers, paces))
+                left = forecast.describe_left(waiting, num_workers, board.paces)
+                board.say(left)
     return codes
 
 
